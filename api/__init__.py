@@ -1,0 +1,1 @@
+"""The HTTP door: jobs in, events out."""

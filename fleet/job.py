@@ -1,0 +1,123 @@
+"""The job record, its states and the moves between them."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+
+class Status(StrEnum):
+    """Where a job stands. The scripts in `lua/` allow exactly the moves in `MOVES`."""
+
+    QUEUED = "queued"
+    ROUTED = "routed"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    INCOMPLETE = "incomplete"
+
+
+TERMINAL = frozenset(
+    {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.INCOMPLETE}
+)
+
+#: Terminal states absorb: they have no way out.
+MOVES: Mapping[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.ROUTED, Status.CANCELLED, Status.EXPIRED, Status.FAILED}),
+    Status.ROUTED: frozenset({Status.RUNNING, Status.CANCELLED, Status.EXPIRED, Status.FAILED}),
+    Status.RUNNING: frozenset({Status.ROUTED, Status.RUNNING, *TERMINAL}),
+    **{status: frozenset() for status in TERMINAL},
+}
+
+
+def new_job_id() -> str:
+    """A fresh id with 128 random bits: who does not know it cannot guess it."""
+    return f"job_{secrets.token_hex(16)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as it stands in Redis. Times are milliseconds of Redis' own clock; 0 = not yet."""
+
+    id: str
+    status: Status
+    #: What the caller asked for: `messages`, sampling fields, `tools`. See `fleet.request`.
+    request: dict[str, Any]
+    #: `auto`, or the catalogue name or role the caller named.
+    asked_model: str = "auto"
+    #: The model whose queue the job is in, or that answers it.
+    model: str = ""
+    route: str = ""
+    plan: tuple[str, ...] = ()
+    #: Index into `plan` of `model`.
+    step: int = 0
+    reasons: tuple[str, ...] = ()
+    #: Fencing token: grows by one with every claim.
+    attempt: int = 0
+    owner: str = ""
+    #: Next sequence number of the log.
+    seq: int = 0
+    #: Whether the current answer has tokens in the log.
+    streamed: bool = False
+    priority: int = 3
+    created_at: int = 0
+    routed_at: int = 0
+    started_at: int = 0
+    first_token_at: int = 0
+    finished_at: int = 0
+    deadline_at: int = 0
+    #: Models that failed so far: `{model, attempt, code, message}` each.
+    tried: tuple[dict[str, Any], ...] = ()
+    usage: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is in a terminal state."""
+        return self.status in TERMINAL
+
+    @property
+    def next_model(self) -> str | None:
+        """The model after the current one in the plan."""
+        return self.plan[self.step + 1] if self.step + 1 < len(self.plan) else None
+
+    @classmethod
+    def from_hash(cls, job_id: str, raw: Mapping[str, str]) -> Self:
+        """Read a record from the strings of its hash."""
+        number = {name: int(raw.get(name) or 0) for name in _NUMBERS}
+        return cls(
+            id=job_id,
+            status=Status(raw["status"]),
+            request=json.loads(raw["request"]),
+            asked_model=raw.get("asked_model", "auto"),
+            model=raw.get("model", ""),
+            route=raw.get("route", ""),
+            plan=tuple(json.loads(raw.get("plan") or "[]")),
+            reasons=tuple(json.loads(raw.get("reasons") or "[]")),
+            owner=raw.get("owner", ""),
+            streamed=raw.get("streamed") == "1",
+            tried=tuple(json.loads(raw.get("tried") or "[]")),
+            usage=json.loads(raw["usage"]) if raw.get("usage") else None,
+            error=json.loads(raw["error"]) if raw.get("error") else None,
+            metadata=json.loads(raw.get("metadata") or "{}"),
+            **number,
+        )
+
+
+_NUMBERS = (
+    "step",
+    "attempt",
+    "seq",
+    "priority",
+    "created_at",
+    "routed_at",
+    "started_at",
+    "first_token_at",
+    "finished_at",
+    "deadline_at",
+)

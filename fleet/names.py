@@ -1,0 +1,69 @@
+"""Every name that two processes must agree on: queues, tasks, Redis keys, channels.
+
+=====================  =========  ==============================================
+key                    type       lives
+=====================  =========  ==============================================
+fleet:job:{id}         hash       `[store] retention_s` after its last move
+fleet:job:{id}:log     stream     as its job
+fleet:jobs             zset       permanent; trimmed to `[store] index_size`
+fleet:idem:{h}         string     `[store] retention_s`
+fleet:node:{node}      string     `NODE_TTL_S`; renewed by its process
+fleet:calls:{m}:{day}  string     two days
+=====================  =========  ==============================================
+
+Channels: `fleet:live:{id}` carries a job's events as they are written,
+`fleet:cancels` the ids of running jobs that must stop.
+"""
+
+from typing import Final
+
+ROUTE_TASK: Final = "router.route"
+RUN_TASK: Final = "workers.run"
+ROUTER_QUEUE: Final = "router"
+
+JOBS_INDEX: Final = "fleet:jobs"
+CANCELS_CHANNEL: Final = "fleet:cancels"
+NODE_PATTERN: Final = "fleet:node:*"
+
+#: Seconds that a process counts as alive after its last sign of life.
+NODE_TTL_S: Final = 15
+
+#: kombu keeps one Redis list per step; a priority belongs to the step below it.
+PRIORITY_STEPS: Final = (0, 3, 6, 9)
+PRIORITY_SEPARATOR: Final = "\x06\x16"
+
+
+def job_key(job_id: str) -> str:
+    """Hash of one job record."""
+    return f"fleet:job:{job_id}"
+
+
+def log_key(job_id: str) -> str:
+    """Stream of one job's events; entry `N-1` holds sequence number N."""
+    return f"fleet:job:{job_id}:log"
+
+
+def live_channel(job_id: str) -> str:
+    """Channel on which one job's events are announced as they are written."""
+    return f"fleet:live:{job_id}"
+
+
+def idempotency_key(digest: str) -> str:
+    """String that maps a caller's Idempotency-Key (hashed) to a job."""
+    return f"fleet:idem:{digest}"
+
+
+def node_key(node: str) -> str:
+    """String with one process's last report about itself, as JSON."""
+    return f"fleet:node:{node}"
+
+
+def calls_prefix(model: str) -> str:
+    """Prefix of the daily call counter of a capped model; the script adds the day."""
+    return f"fleet:calls:{model}:"
+
+
+def queue_list(queue: str, priority: int = 0) -> str:
+    """Redis list in which kombu keeps the messages of a queue at a priority (0 is first)."""
+    step = max(s for s in PRIORITY_STEPS if s <= priority)
+    return f"{queue}{PRIORITY_SEPARATOR}{step}" if step else queue

@@ -1,0 +1,103 @@
+"""What a caller may ask for: the body of a job, checked and bounded.
+
+Only the fields named here reach a model server; anything else in a request is
+refused by name, so that no caller can steer a server by a field nobody thought of.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+class Message(BaseModel):
+    """One turn of the conversation, in OpenAI's form."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Role
+    content: str | list[dict[str, Any]] | None = None
+    name: Annotated[str, Field(max_length=64)] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: Annotated[str, Field(max_length=128)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.role == "assistant" and self.tool_calls:
+            return self
+        if self.content is None or self.content in ("", []):
+            raise ValueError("content must not be empty")
+        return self
+
+    @property
+    def text(self) -> str:
+        """The words of the turn, without images and other parts."""
+        return text_of(self.content)
+
+
+def text_of(content: Any) -> str:
+    """The words of a message's `content`: a string, or a list of parts with `text`."""
+    if isinstance(content, str):
+        return content
+    parts = content or ()
+    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
+Bounded = Annotated[str, Field(max_length=512)]
+
+
+class Sampling(BaseModel):
+    """How the model picks its words: the fields of OpenAI's chat completions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=5)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: int | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    repeat_penalty: Annotated[float, Field(ge=0, le=5)] | None = None
+    response_format: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+
+
+class JobRequest(Sampling):
+    """The body of `POST /v1/jobs`."""
+
+    messages: list[Message] = []
+    #: Shorthand for one user message (after `messages`, when both are given).
+    message: str | None = None
+    #: `auto`, or the name of a model or of a role.
+    model: Bounded = "auto"
+    #: 0 is served first, 9 last.
+    priority: Annotated[int, Field(ge=0, le=9)] = 3
+    #: Seconds from now after which nobody wants the answer.
+    deadline_s: Annotated[float, Field(gt=0)] | None = None
+    #: Whether the job goes on when the reader of its stream goes away.
+    on_disconnect: Literal["continue", "cancel"] = "continue"
+    metadata: Annotated[dict[Bounded, Bounded], Field(max_length=16)] = {}
+
+    @model_validator(mode="after")
+    def _has_a_last_word(self) -> Self:
+        if self.message is not None and not self.message.strip():
+            raise ValueError("message must not be empty")
+        if not self.messages and self.message is None:
+            raise ValueError("give `messages` (a list of turns) or `message` (one user turn)")
+        if self.message is not None:
+            self.messages = [*self.messages, Message(role="user", content=self.message)]
+            self.message = None
+        if self.messages[-1].role == "assistant":
+            raise ValueError("the last message must not be the assistant's own")
+        return self
+
+    def for_model(self) -> dict[str, Any]:
+        """What the job record keeps and a backend reads: the conversation and the sampling."""
+        fields = {"messages", *Sampling.model_fields}
+        return self.model_dump(include=fields, exclude_none=True)

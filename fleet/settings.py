@@ -1,0 +1,315 @@
+"""Settings: one TOML file, the environment over it, every mistake named.
+
+Order, strongest first: `FLEET_…` variables, the file (`FLEET_CONFIG`), defaults.
+Nested keys use two underscores: `FLEET_API__PORT=8001`, and a model is named:
+`FLEET_MODELS__FAST__URL=http://10.0.0.5:8080`.
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from fleet.catalogue import Catalogue, Model, Strict
+from fleet.errors import ConfigError
+
+PREFIX = "FLEET_"
+#: Variables with our prefix that are not settings.
+NOT_SETTINGS = frozenset({"FLEET_CONFIG", "FLEET_HOME", "FLEET_PRESET"})
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Api(Strict):
+    """Where the API listens, and who may talk to it."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    #: Callers must send it as `Authorization: Bearer KEY`. Needed to listen beyond loopback.
+    key: str = ""
+    #: Seconds between comment lines that keep an idle stream open.
+    ping_s: Positive = 15.0
+
+
+class Limits(Strict):
+    """Bounds on what a caller may send."""
+
+    body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
+    messages: Annotated[int, Field(ge=1)] = 1_000
+    tools: Annotated[int, Field(ge=0)] = 128
+    wait_s: Positive = 60.0
+    deadline_s: Positive = 3_600.0
+    #: Jobs that may wait in one queue before new ones are refused.
+    queued_jobs: Annotated[int, Field(ge=1)] = 10_000
+
+
+class Store(Strict):
+    """How long things are kept in Redis."""
+
+    retention_s: Annotated[int, Field(ge=60)] = 86_400
+    index_size: Annotated[int, Field(ge=100)] = 100_000
+
+
+class Workers(Strict):
+    """How worker processes behave."""
+
+    #: A worker that has not written for so long is taken for dead.
+    lease_s: Positive = 5.0
+    #: Claims of one job before it is given up.
+    max_attempts: Annotated[int, Field(ge=1)] = 5
+    #: On SIGTERM, running streams may go on for so long; then they are handed back.
+    drain_s: Annotated[float, Field(ge=0)] = 20.0
+
+
+class Fallback(Strict):
+    """What happens when a model fails."""
+
+    #: After the first token: begin again on the next model, or stop with what there is.
+    after_first_token: Literal["restart", "fail"] = "restart"
+
+
+class Router(Strict):
+    """How a job finds its model."""
+
+    #: The route of a conversation that no rule speaks for.
+    default_route: str = "fast"
+    #: User turns before the last one that still say what the talk is about.
+    memory_turns: Annotated[int, Field(ge=0, le=50)] = 3
+
+
+class Flower(Strict):
+    """Flower, started by `fleet up`."""
+
+    enabled: bool = True
+    port: Annotated[int, Field(ge=0, le=65535)] = 5555
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. See docs/configuration.md."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    #: Where Celery's messages go; the store's Redis if not given.
+    broker_url: str = ""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    api: Api = Api()
+    limits: Limits = Limits()
+    store: Store = Store()
+    workers: Workers = Workers()
+    fallback: Fallback = Fallback()
+    router: Router = Router()
+    flower: Flower = Flower()
+    models: tuple[Model, ...] = ()
+
+    @field_validator("models")
+    @classmethod
+    def _names_are_unique(cls, models: tuple[Model, ...]) -> tuple[Model, ...]:
+        for what in ("name", "queue"):
+            seen = [getattr(model, what) for model in models]
+            twice = sorted({value for value in seen if seen.count(value) > 1})
+            if twice:
+                raise ValueError(f"two models have the {what} {twice[0]!r}")
+        return models
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file."""
+        return (init_settings, _FileAndEnvironment(settings_cls))
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The models, with lookups."""
+        return Catalogue(self.models)
+
+    @property
+    def broker(self) -> str:
+        """The address of Celery's broker."""
+        return self.broker_url or self.redis_url
+
+    @property
+    def broker_is_store(self) -> bool:
+        """Whether messages and records live in the same Redis, so that one script writes both."""
+        return self.broker == self.redis_url
+
+
+def presets_dir() -> Path:
+    """Where the ready-made configurations lie: in the package, or in a clone's `deploy/`."""
+    packaged = Path(__file__).parent / "presets"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "deploy" / "presets"
+
+
+def preset_names() -> list[str]:
+    """The names that `--preset` and `FLEET_PRESET` take."""
+    return sorted(path.stem for path in presets_dir().glob("*.toml"))
+
+
+def find_config(environ: Mapping[str, str]) -> Path:
+    """The file to read: `FLEET_CONFIG`, `./fleet.toml`, or a preset (`two-models` if none is named)."""
+    if named := environ.get("FLEET_CONFIG"):
+        return Path(named)
+    here = Path("fleet.toml")
+    if here.is_file() and not environ.get("FLEET_PRESET"):
+        return here
+    return preset_path(environ.get("FLEET_PRESET") or "two-models")
+
+
+def preset_path(name: str) -> Path:
+    """The file of a preset.
+
+    Raises:
+        ConfigError: there is no preset of that name.
+    """
+    path = presets_dir() / f"{name}.toml"
+    if not path.is_file():
+        raise ConfigError(f"no preset {name!r}; there are: {', '.join(preset_names())}")
+    return path
+
+
+def load(config: Path | None = None) -> Settings:
+    """Read the settings of this process from the file and the environment.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong. The message has
+            one line for each mistake: where it is, what it says, what is allowed.
+    """
+    path = config or find_config(os.environ)
+    _refuse_unknown_variables(os.environ)
+    _FileAndEnvironment.file_values = _read(path)
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path)) from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}: {error.__cause__ or ''}") from None
+
+
+class _FileAndEnvironment(EnvSettingsSource):
+    """The file's values with the environment's laid over them, models matched by name."""
+
+    file_values: ClassVar[dict[str, Any]] = {}
+
+    def __call__(self) -> dict[str, Any]:
+        environment = super().__call__()
+        by_name = environment.pop("models", {})
+        values = _merge(self.file_values, environment)
+        models = values.get("models", [])
+        if isinstance(by_name, dict) and isinstance(models, list):
+            values["models"] = _overlay_models(models, by_name)
+        return values
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        both = isinstance(under, dict) and isinstance(value, dict)
+        merged[key] = _merge(under, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _overlay_models(models: list[Any], by_name: dict[str, Any]) -> list[Any]:
+    """`FLEET_MODELS__MY_MODEL__URL` is for the model `my-model`."""
+    known = {_as_variable(m["name"]): m for m in models if isinstance(m, dict) and "name" in m}
+    for variable in by_name:
+        if variable not in known:
+            names = ", ".join(known) or "none"
+            raise ConfigError(
+                f"{PREFIX}MODELS__{variable.upper()}: no such model in the catalogue; there are: {names}"
+            )
+    return [
+        _merge(m, _decoded(by_name.get(_as_variable(m["name"]), {})))
+        if isinstance(m, dict) and "name" in m
+        else m
+        for m in models
+    ]
+
+
+def _as_variable(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "_", str(name).lower())
+
+
+def _decoded(values: dict[str, Any]) -> dict[str, Any]:
+    """Lists and tables arrive as JSON text."""
+    return {
+        key: json.loads(value) if isinstance(value, str) and value[:1] in "[{" and value else value
+        for key, value in values.items()
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    for variable in environ:
+        if not variable.startswith(PREFIX) or variable in NOT_SETTINGS:
+            continue
+        first = variable.removeprefix(PREFIX).lower().split("__")[0]
+        if first not in Settings.model_fields:
+            near = get_close_matches(first, Settings.model_fields, n=1)
+            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
+            raise ConfigError(f"{variable}: no such setting{hint}")
+
+
+def _explain(error: ValidationError, path: Path) -> str:
+    lines = [_explain_one(dict(mistake)) for mistake in error.errors()]
+    return "\n".join([f"{path} (and {PREFIX}… variables) has {len(lines)} mistake(s):", *lines])
+
+
+def _explain_one(mistake: dict[str, Any]) -> str:
+    location = tuple(mistake["loc"])
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    if mistake["type"] == "extra_forbidden":
+        allowed = _keys_beside(location)
+        near = get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"  {where}: unknown key; {hint}allowed: {', '.join(allowed)}"
+    text = mistake["msg"].removeprefix("Value error, ")
+    given = mistake.get("input")
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"  {where}: {text}{shown}"
+
+
+def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
+    """The keys that are allowed where an unknown one was found."""
+    table: type[BaseModel] = Settings
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        table = _table_of(table.model_fields[part].annotation) or table
+    return list(table.model_fields)
+
+
+def _table_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _table_of(arg))), None)
