@@ -102,7 +102,7 @@ class ModelError(FleetError):
 
     code = "model_error"
     status = 502
-    fault = "model"
+    fault: ClassVar[Fault] = "model"
 
 
 class TryNext(ModelError):

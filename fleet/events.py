@@ -17,7 +17,7 @@ class Kind(StrEnum):
     QUEUED = "queued"
     ROUTED = "routed"
     STARTED = "started"
-    TOKEN = "token"  # noqa: S105 - a kind of event, not a secret
+    TOKEN = "token"
     RESTARTED = "restarted"
     USAGE = "usage"
     COMPLETED = "completed"

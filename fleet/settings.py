@@ -166,7 +166,7 @@ def preset_names() -> list[str]:
 
 
 def find_config(environ: Mapping[str, str]) -> Path:
-    """The file to read: `FLEET_CONFIG`, `./fleet.toml`, or a preset (`two-models` if none is named)."""
+    """The file to read: `FLEET_CONFIG`, `./fleet.toml`, or a preset (`two-models` by default)."""
     if named := environ.get("FLEET_CONFIG"):
         return Path(named)
     here = Path("fleet.toml")
@@ -234,9 +234,9 @@ def _overlay_models(models: list[Any], by_name: dict[str, Any]) -> list[Any]:
     known = {_as_variable(m["name"]): m for m in models if isinstance(m, dict) and "name" in m}
     for variable in by_name:
         if variable not in known:
-            names = ", ".join(known) or "none"
             raise ConfigError(
-                f"{PREFIX}MODELS__{variable.upper()}: no such model in the catalogue; there are: {names}"
+                f"{PREFIX}MODELS__{variable.upper()}: the catalogue has no such model; "
+                f"there are: {', '.join(known) or 'none'}"
             )
     return [
         _merge(m, _decoded(by_name.get(_as_variable(m["name"]), {})))
