@@ -1,0 +1,163 @@
+"""The writing side of a log: deltas of all streams of a process, in as few round trips as can be.
+
+The first delta is written at once. What arrives while a write is under way goes out
+together with the next one, the text of a stream merged into one event. So at normal
+speed each token is an event of its own, and a flood or a slow Redis makes events
+larger, not the line longer.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from fleet.events import reasoning_event, text_event
+from fleet.job import Job
+from fleet.ledger import Ledger
+from fleet.scripts import APPEND
+
+log = logging.getLogger(__name__)
+
+#: Pause before a write that failed is tried again, seconds: first and longest.
+RETRY_FIRST_S, RETRY_MOST_S = 0.05, 1.0
+
+
+class AttemptLog:
+    """The log of one attempt, as the process that runs it sees it."""
+
+    def __init__(self, job: Job, dirty: Callable[["AttemptLog"], None]) -> None:
+        self.job = job
+        #: Sequence number of the next event.
+        self.seq = job.seq
+        #: Whether Redis has refused a write: the job has ended or belongs to another attempt.
+        self.lost = False
+        #: Called once when `lost` becomes true.
+        self.on_lost: Callable[[], None] = lambda: None
+        #: Whether a token of this attempt was handed in.
+        self.any = False
+        self._dirty = dirty
+        self._pending: list[tuple[str, Any]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, kind: str, piece: Any) -> None:
+        """Hand in a piece: `text` or `reasoning` (str), or `tool_calls` (OpenAI's deltas)."""
+        self.any = True
+        self._pending.append((kind, piece))
+        if len(self._pending) == 1:
+            self._idle.clear()
+            self._dirty(self)
+
+    async def drained(self) -> None:
+        """Return when everything handed in is written, or refused."""
+        await self._idle.wait()
+
+    def take(self) -> list[str]:
+        """The pending pieces as events (kind, json, …), runs of the same kind merged."""
+        pieces, self._pending = self._pending, []
+        return merged(pieces)
+
+    def written(self, next_seq: int) -> None:
+        """Note the outcome of a write: the next number, or -1 if it was refused."""
+        if next_seq < 0:
+            self._pending.clear()
+            if not self.lost:
+                self.lost = True
+                self.on_lost()
+        else:
+            self.seq = next_seq
+        if self._pending:
+            self._dirty(self)
+        else:
+            self._idle.set()
+
+
+def merged(pieces: list[tuple[str, Any]]) -> list[str]:
+    """Events for a run of pieces: text next to text and reasoning next to reasoning is one."""
+    events: list[str] = []
+    start = 0
+    for end in range(1, len(pieces) + 1):
+        kind = pieces[start][0]
+        if end < len(pieces) and pieces[end][0] == kind != "tool_calls":
+            continue
+        events += ("token", _encode(kind, [piece for _, piece in pieces[start:end]]))
+        start = end
+    return events
+
+
+def _encode(kind: str, run: list[Any]) -> str:
+    if kind == "text":
+        return text_event("".join(run), len(run))
+    if kind == "reasoning":
+        return reasoning_event("".join(run), len(run))
+    calls = json.dumps(run[0], ensure_ascii=False, separators=(",", ":"))
+    return f'{{"type":"token","tool_calls":{calls},"n":1}}'
+
+
+class Writer:
+    """The one writer of a process. Streams hand in; it writes whenever no write is under way."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._redis: Any = ledger.client
+        self._waiting: dict[AttemptLog, None] = {}
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin writing."""
+        self._task = asyncio.create_task(self._run(), name="journal-writer")
+
+    async def stop(self) -> None:
+        """Stop; streams have drained their logs before."""
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def open(self, job: Job) -> AttemptLog:
+        """The log of a job that this process has just claimed."""
+        return AttemptLog(job, self._mark)
+
+    def _mark(self, attempt: AttemptLog) -> None:
+        self._waiting[attempt] = None
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._waiting = self._waiting, {}
+            await self._write([(attempt, attempt.take()) for attempt in batch])
+
+    async def _write(self, batch: list[tuple[AttemptLog, list[str]]]) -> None:
+        """Write until Redis has answered. A repeated write is harmless: it names its number."""
+        pause = RETRY_FIRST_S
+        while True:
+            try:
+                results = await self._send(batch)
+                break
+            except NoScriptError:
+                await self._redis.script_load(APPEND.source)
+            except (RedisError, OSError) as error:
+                log.warning("journal: Redis does not take a write, trying again: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, RETRY_MOST_S)
+        for (attempt, _), next_seq in zip(batch, results, strict=True):
+            attempt.written(next_seq)
+
+    async def _send(self, batch: list[tuple[AttemptLog, list[str]]]) -> list[int]:
+        if len(batch) == 1:
+            return [await self._redis.execute_command(*self._command(*batch[0]))]
+        pipeline = self._redis.pipeline(transaction=False)
+        for attempt, events in batch:
+            pipeline.execute_command(*self._command(attempt, events))
+        results: list[int] = await pipeline.execute()
+        return results
+
+    def _command(self, attempt: AttemptLog, events: list[str]) -> list[Any]:
+        job = attempt.job
+        keys, args = self._ledger.append_call(job.id, job.attempt, attempt.seq, events)
+        return ["EVALSHA", APPEND.sha, len(keys), *keys, *args]

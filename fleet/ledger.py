@@ -1,0 +1,361 @@
+"""The ledger: every job's record and log in Redis, moved only by the scripts in `lua/`."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.exceptions import RedisError
+
+from fleet import scripts
+from fleet.dispatch import Dispatcher
+from fleet.errors import ConfigError, StoreUnavailable
+from fleet.events import Event, Kind, event_data
+from fleet.job import Job, Status
+from fleet.names import (
+    CANCELS_CHANNEL,
+    JOBS_INDEX,
+    calls_prefix,
+    idempotency_key,
+    job_key,
+    live_channel,
+    log_key,
+)
+from fleet.settings import Settings
+
+#: Entries of a log read in one go.
+READ_BATCH = 2_000
+#: Statuses in which nobody runs the job yet.
+WAITING = ",queued,routed,"
+UNENDED = ",queued,routed,running,"
+
+
+def connect(settings: Settings, connections: int = 50) -> Redis:
+    """A client for the store. Waits for a free connection rather than failing.
+
+    Raises:
+        ConfigError: `redis_url` is not an address.
+    """
+    try:
+        pool = BlockingConnectionPool.from_url(
+            settings.redis_url,
+            max_connections=connections,
+            timeout=5,
+            decode_responses=True,
+            encoding_errors="replace",
+            socket_timeout=5,
+            socket_connect_timeout=2,
+            socket_keepalive=True,
+            health_check_interval=30,
+        )
+    except ValueError as error:
+        raise ConfigError(f"redis_url: {error}") from None
+    return Redis(connection_pool=pool)
+
+
+@asynccontextmanager
+async def _store_errors() -> AsyncIterator[None]:
+    """The border where redis' errors become ours."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis does not answer: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What became of a post. `existing` holds the stored idempotency value of an earlier one."""
+
+    ahead: int = 0
+    existing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job taken by this process, or the reason why it was not."""
+
+    job: Job | None
+    refusal: str = ""
+
+
+class Ledger:
+    """Every read and every move of a job. Each move is one script, one round trip."""
+
+    def __init__(self, client: Redis, settings: Settings, dispatcher: Dispatcher) -> None:
+        self.client = client
+        #: redis-py's own annotations say `bytes | str` everywhere; ours decodes to `str`.
+        self._redis: Any = client
+        self._dispatcher = dispatcher
+        self._settings = settings
+        self._ended_ttl = settings.store.retention_s
+        self._unended_ttl = settings.store.retention_s + int(settings.limits.deadline_s)
+        self._lease_ms = int(settings.workers.lease_s * 1000)
+
+    async def ping(self) -> None:
+        """Return if Redis answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        async with _store_errors():
+            await self._redis.ping()
+
+    async def create(
+        self,
+        job_id: str,
+        request: dict[str, Any],
+        *,
+        asked_model: str,
+        priority: int,
+        deadline_s: float,
+        metadata: dict[str, str],
+        idempotency: tuple[str, str] | None = None,
+    ) -> Created:
+        """Write a new job and send it to the router.
+
+        `idempotency` is the hashed key and the value to keep under it.
+        """
+        outgoing = self._dispatcher.route(job_id, priority)
+        digest, value = idempotency or ("", "")
+        fields: list[str | int] = [
+            *("request", json.dumps(request, separators=(",", ":"))),
+            *("asked_model", asked_model),
+            *("priority", priority),
+            *("metadata", json.dumps(metadata)),
+        ]
+        async with _store_errors():
+            done, result = await scripts.CREATE(
+                self.client,
+                [
+                    job_key(job_id),
+                    log_key(job_id),
+                    JOBS_INDEX,
+                    idempotency_key(digest),
+                    outgoing.list_key,
+                ],
+                [
+                    live_channel(job_id),
+                    self._unended_ttl,
+                    self._settings.store.index_size,
+                    self._settings.store.retention_s * 1000,
+                    value,
+                    outgoing.inline,
+                    event_data(Kind.QUEUED, id=job_id, model=asked_model),
+                    deadline_s,
+                    *fields,
+                ],
+            )
+        if not done:
+            return Created(existing=result)
+        await self._dispatcher.sent(outgoing)
+        return Created(ahead=result)
+
+    async def load(self, job_id: str) -> Job | None:
+        """The record, or None if there is none (any more)."""
+        async with _store_errors():
+            raw = await self._redis.hgetall(job_key(job_id))
+        return Job.from_hash(job_id, raw) if raw else None
+
+    async def recent(self, before: str, count: int) -> list[Job]:
+        """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`)."""
+        async with _store_errors():
+            ids = await self._redis.zrange(
+                JOBS_INDEX, before, "-inf", desc=True, byscore=True, offset=0, num=count
+            )
+            pipeline = self._redis.pipeline(transaction=False)
+            for job_id in ids:
+                pipeline.hgetall(job_key(job_id))
+            records = await pipeline.execute() if ids else []
+        pairs = zip(ids, records, strict=True)
+        return [Job.from_hash(job_id, raw) for job_id, raw in pairs if raw]
+
+    async def read(self, job_id: str, after: int) -> list[Event]:
+        """The next events of a log with numbers greater than `after`, at most `READ_BATCH`."""
+        async with _store_errors():
+            entries = await self._redis.xrange(
+                log_key(job_id), min=str(after + 1), count=READ_BATCH
+            )
+        return [Event(int(i.split("-")[0]), e["k"], e["d"]) for i, e in entries]
+
+    async def route(self, job: Job, decision: dict[str, Any]) -> bool:
+        """Write the router's decision and send the job to the first model of its plan.
+
+        `decision`: route, model, plan, reasons and whatever else the event should tell.
+        """
+        outgoing = self._dispatcher.run(job.id, decision["model"], 1, job.priority)
+        async with _store_errors():
+            done = await scripts.ROUTE(
+                self.client,
+                [job_key(job.id), log_key(job.id), outgoing.list_key],
+                [
+                    live_channel(job.id),
+                    outgoing.inline,
+                    event_data(Kind.ROUTED, **decision),
+                    *("model", decision["model"]),
+                    *("route", decision["route"]),
+                    *("plan", json.dumps(decision["plan"])),
+                    *("reasons", json.dumps(decision["reasons"], ensure_ascii=False)),
+                    *("step", 0),
+                ],
+            )
+        if done:
+            await self._dispatcher.sent(outgoing)
+        return bool(done)
+
+    async def claim(self, job_id: str, model: str, owner: str) -> Claim:
+        """Take a job for this process: the next attempt, with a lease."""
+        attempts = self._settings.workers.max_attempts
+        poisoned = {
+            "message": f"The job was given up: {attempts} workers died while they ran it.",
+            "type": "server_error",
+            "param": None,
+            "code": "too_many_attempts",
+            "fault": "fleet",
+        }
+        async with _store_errors():
+            word, *record = await scripts.CLAIM(
+                self.client,
+                [job_key(job_id), log_key(job_id)],
+                [
+                    live_channel(job_id),
+                    model,
+                    owner,
+                    self._lease_ms,
+                    attempts,
+                    event_data(Kind.STARTED, model=model, worker=owner),
+                    event_data(Kind.RESTARTED, model=model, reason="the worker before was lost"),
+                    event_data(Kind.EXPIRED, message=EXPIRED_MESSAGE),
+                    event_data(Kind.FAILED, error=poisoned),
+                    self._ended_ttl,
+                ],
+            )
+        if word != "taken":
+            return Claim(None, word)
+        fields = dict(zip(record[::2], record[1::2], strict=True))
+        return Claim(Job.from_hash(job_id, fields))
+
+    def append_call(
+        self, job_id: str, attempt: int, seq: int, events: Sequence[str]
+    ) -> tuple[list[str], list[str | int]]:
+        """Keys and arguments of `append.lua` for the writer's pipeline. `events`: kind, json, …"""
+        return (
+            [job_key(job_id), log_key(job_id)],
+            [live_channel(job_id), attempt, seq, self._lease_ms, *events],
+        )
+
+    async def finish(
+        self,
+        job: Job,
+        seq: int,
+        status: Status,
+        events: Sequence[str],
+        fields: dict[str, Any],
+    ) -> bool:
+        """End a job that this process runs. `events`: kind, json, …, the terminal one last."""
+        flat = [part for key, value in fields.items() for part in (key, json.dumps(value))]
+        async with _store_errors():
+            done = await scripts.FINISH(
+                self.client,
+                [job_key(job.id), log_key(job.id)],
+                [
+                    live_channel(job.id),
+                    job.attempt,
+                    seq,
+                    status,
+                    self._ended_ttl,
+                    len(events) // 2,
+                    *events,
+                    *flat,
+                ],
+            )
+        return bool(done)
+
+    async def hand_over(
+        self, job: Job, seq: int, step: int, reasons: list[str], tried: list[dict[str, Any]]
+    ) -> bool:
+        """Send a job that this process runs to the model at `step` of its plan."""
+        model = job.plan[step]
+        outgoing = self._dispatcher.run(job.id, model, job.attempt + 1, job.priority)
+        told = {"route": job.route, "model": model, "plan": job.plan, "reasons": reasons}
+        async with _store_errors():
+            done = await scripts.HAND_OVER(
+                self.client,
+                [job_key(job.id), log_key(job.id), outgoing.list_key],
+                [
+                    live_channel(job.id),
+                    job.attempt,
+                    seq,
+                    outgoing.inline,
+                    event_data(Kind.ROUTED, **told),
+                    *("model", model),
+                    *("step", step),
+                    *("tried", json.dumps(tried)),
+                ],
+            )
+        if done:
+            await self._dispatcher.sent(outgoing)
+        return bool(done)
+
+    async def cancel(self, job_id: str) -> tuple[bool, Status] | None:
+        """End a job as cancelled, whatever it was doing, and stop the worker that runs it.
+
+        Returns whether this call ended it, and its status now; None if there is no such job.
+        """
+        return await self._close(job_id, Status.CANCELLED, event_data(Kind.CANCELLED), UNENDED)
+
+    async def expire(self, job_id: str) -> tuple[bool, Status] | None:
+        """End a job as expired if its deadline has passed. Returns as `cancel` does."""
+        event = event_data(Kind.EXPIRED, message=EXPIRED_MESSAGE)
+        return await self._close(job_id, Status.EXPIRED, event, UNENDED, only_past_deadline=True)
+
+    async def fail_unrouted(self, job_id: str, error: dict[str, Any]) -> None:
+        """End a job that no plan can be made for."""
+        event = event_data(Kind.FAILED, error=error, tried=[])
+        fields = ("error", json.dumps(error))
+        await self._close(job_id, Status.FAILED, event, WAITING, fields=fields)
+
+    async def _close(
+        self,
+        job_id: str,
+        status: Status,
+        event: str,
+        allowed: str,
+        *,
+        only_past_deadline: bool = False,
+        fields: tuple[str, ...] = (),
+    ) -> tuple[bool, Status] | None:
+        async with _store_errors():
+            done, now = await scripts.CLOSE(
+                self.client,
+                [job_key(job_id), log_key(job_id)],
+                [
+                    live_channel(job_id),
+                    CANCELS_CHANNEL,
+                    status,
+                    event,
+                    self._ended_ttl,
+                    int(only_past_deadline),
+                    allowed,
+                    *fields,
+                ],
+            )
+        return None if done < 0 else (bool(done), Status(now))
+
+    async def renew(self, job: Job) -> bool:
+        """Keep the lease of a job that this process runs."""
+        async with _store_errors():
+            kept = await scripts.RENEW(
+                self.client, [job_key(job.id)], [job.attempt, self._lease_ms]
+            )
+        return bool(kept)
+
+    async def spend_call(self, model: str, per_day: int) -> int:
+        """Take one call out of a daily allowance: its number today, or 0 if none is left."""
+        async with _store_errors():
+            number: int = await scripts.SPEND_CALL(self.client, [calls_prefix(model)], [per_day])
+        return number
+
+
+EXPIRED_MESSAGE = "Nobody could answer before the job's deadline."

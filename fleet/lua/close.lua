@@ -1,0 +1,23 @@
+-- The end of a job by somebody who does not run it: cancelled, expired, not routable.
+-- KEYS  1 job hash   2 log stream
+-- ARGV  1 channel   2 cancels channel   3 status   4 event json   5 ttl s (ended)
+--       6 1 to end it only past its deadline, else 0   7 statuses it may have, as `,a,b,`
+--       8.. field, value, ...
+-- Returns {1 when this call ended it else 0, status now}, or {-1, ''} when there is no such job.
+local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'deadline_at')
+local status = record[1]
+if not status then
+  return {-1, ''}
+end
+local allowed = string.find(ARGV[7], ',' .. status .. ',', 1, true)
+if not allowed or (ARGV[6] == '1' and tonumber(record[3]) > now) then
+  return {0, status}
+end
+if #ARGV > 7 then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 8))
+end
+close(KEYS[1], KEYS[2], ARGV[1], tonumber(record[2]), ARGV[3], {ARGV[3], stamped(ARGV[4])}, ARGV[5])
+if status == 'running' then
+  redis.call('PUBLISH', ARGV[2], string.match(KEYS[1], '[^:]+$'))
+end
+return {1, ARGV[3]}

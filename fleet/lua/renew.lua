@@ -1,0 +1,10 @@
+-- A sign of life of the attempt that runs a job.
+-- KEYS  1 job hash
+-- ARGV  1 attempt   2 lease ms
+-- Returns 1, or 0 when this attempt has lost the job.
+local record = redis.call('HMGET', KEYS[1], 'status', 'attempt')
+if record[1] ~= 'running' or record[2] ~= ARGV[1] then
+  return 0
+end
+redis.call('HSET', KEYS[1], 'lease_until', text(now + ARGV[2]))
+return 1

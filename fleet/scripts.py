@@ -1,0 +1,42 @@
+"""The Lua scripts of `lua/`: loaded once, called by their hash."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+_FOLDER = Path(__file__).parent / "lua"
+_PRELUDE = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
+
+
+class Script:
+    """One script. `keys` and `args` are in the order that the script's head lists."""
+
+    def __init__(self, name: str) -> None:
+        body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+        self.source = f"{_PRELUDE}\n{body}"
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    async def __call__(
+        self, client: Any, keys: Sequence[str], args: Sequence[str | int | float]
+    ) -> Any:
+        """Run it; a Redis that has forgotten it (restart, failover) is told it again."""
+        command = ("EVALSHA", self.sha, len(keys), *keys, *args)
+        try:
+            return await client.execute_command(*command)
+        except NoScriptError:
+            await client.script_load(self.source)
+            return await client.execute_command(*command)
+
+
+CREATE = Script("create")
+ROUTE = Script("route")
+CLAIM = Script("claim")
+APPEND = Script("append")
+FINISH = Script("finish")
+HAND_OVER = Script("hand_over")
+CLOSE = Script("close")
+RENEW = Script("renew")
+SPEND_CALL = Script("spend_call")
