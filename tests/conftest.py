@@ -1,0 +1,118 @@
+"""Fixtures: a real Valkey, fake model servers as real programs, and no way to the internet."""
+
+import functools
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from fleet import names
+from tests.support import Valkey
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything of ours is imported: an environment in which nothing can cost money."""
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    for variable in list(os.environ):
+        if variable.startswith("FLEET_") or variable.upper().endswith("_PROXY"):
+            patch.delenv(variable)
+    patch.delenv("ANTHROPIC_API_KEY", raising=False)
+    patch.delenv("ANTHROPIC_AUTH_TOKEN", raising=False)
+    patch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    home = tempfile.TemporaryDirectory(prefix="fleet-tests-")
+    config.add_cleanup(home.cleanup)
+    patch.setenv("FLEET_HOME", home.name)
+
+
+class InternetRefused(RuntimeError):
+    """A test tried to leave this machine."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_internet() -> Iterator[None]:
+    """Sockets of the test process reach the loopback interface only, names are not asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        for method in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, method, _guarded(getattr(socket.socket, method)))
+        patch.setattr(socket, "getaddrinfo", _guarded_lookup(socket.getaddrinfo))
+        yield
+
+
+def _guarded(connect: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(connect)
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_here(address[0]):
+            raise InternetRefused(f"a test tried to connect to {address!r}")
+        return connect(self, address)
+
+    return guarded
+
+
+def _guarded_lookup(lookup: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(lookup)
+    def guarded(host: Any, *args: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name and name.endswith(".invalid"):  # reserved for names that nobody has
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if name and not _is_here(name) and not _is_address(name):
+            raise InternetRefused(f"a test tried to look up {name!r}")
+        return lookup(host, *args, **options)
+
+    return guarded
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.split("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _is_here(host: str) -> bool:
+    if not _is_address(host):
+        return host in ("localhost", socket.gethostname())
+    address = ip_address(host.split("%")[0])
+    return address.is_loopback or address.is_unspecified
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Valkey for the whole run. If it cannot start, that is an error."""
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A Valkey for one test alone: to be stopped, killed and started again."""
+    server = Valkey(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def redis_url(valkey: str) -> Iterator[str]:
+    """The address of an empty database; afterwards, no key may be left that never expires."""
+    with Redis.from_url(valkey, decode_responses=True) as client:
+        client.flushdb()
+        yield valkey
+        immortal = [key for key in client.scan_iter("fleet:*") if client.ttl(key) == -1]
+    unexpected = sorted(set(immortal) - permanent_keys())
+    assert not unexpected, f"keys without a TTL: {unexpected}"
+
+
+def permanent_keys() -> set[str]:
+    """The keys that the table in `fleet/names.py` calls permanent."""
+    return set(re.findall(r"^(fleet:\S+)\s+\w+\s+permanent\b", names.__doc__ or "", re.MULTILINE))
