@@ -148,6 +148,19 @@ class Catalogue:
         """Every route that some enabled model is the first choice for."""
         return tuple(dict.fromkeys(role for model in self.enabled for role in model.roles))
 
+    @property
+    def served_routes(self) -> tuple[str, ...]:
+        """The routes of the enabled models, and those that their roles may stand in for."""
+        own = self.routes
+        stood_in = (route for route, roles in STAND_INS.items() if set(own).intersection(roles))
+        return tuple(dict.fromkeys((*own, *stood_in)))
+
+    @property
+    def addressable(self) -> tuple[str, ...]:
+        """What a caller may put in `model`: `auto`, the enabled models, the served routes."""
+        names = (model.name for model in self.enabled)
+        return tuple(dict.fromkeys(("auto", *names, *self.served_routes)))
+
     def for_route(self, route: str) -> tuple[Model, ...]:
         """Local models that can serve a route, best first; then the external ones."""
         roles = STAND_INS.get(route, (route,))

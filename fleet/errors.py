@@ -16,6 +16,7 @@ FleetError
 │   │   ├── StreamCut
 │   │   ├── ContextExceeded
 │   │   └── CapReached
+│   ├── AllModelsUnavailable   the whole plan has failed
 │   └── Refused            no model would answer this request
 └── FleetFault             ours (5xx, or the exit of a command)
     ├── StoreUnavailable
@@ -152,6 +153,19 @@ class CapReached(TryNext):
     """The daily number of calls to this model is used up."""
 
     code = "cap_reached"
+
+
+class AllModelsUnavailable(ModelError):
+    """All models unavailable."""
+
+    code = "all_models_unavailable"
+    status = 503
+
+    def __init__(self, tried: list[dict[str, Any]]) -> None:
+        #: `{model, attempt, code, message}` for each model that failed, in order.
+        self.tried = tried
+        told = "; ".join(f"{failure['model']}: {failure['message']}" for failure in tried)
+        super().__init__(f"All models unavailable. Tried {told}" if told else "")
 
 
 class Refused(ModelError):

@@ -56,7 +56,7 @@ def connect(settings: Settings, connections: int = 50) -> Redis:
 
 
 @asynccontextmanager
-async def _store_errors() -> AsyncIterator[None]:
+async def store_errors() -> AsyncIterator[None]:
     """The border where redis' errors become ours."""
     try:
         yield
@@ -78,6 +78,8 @@ class Claim:
 
     job: Job | None
     refusal: str = ""
+    #: Until the deadline, by Redis' clock.
+    seconds_left: float = 0.0
 
 
 class Ledger:
@@ -99,7 +101,7 @@ class Ledger:
         Raises:
             StoreUnavailable: it does not.
         """
-        async with _store_errors():
+        async with store_errors():
             await self._redis.ping()
 
     async def create(
@@ -125,7 +127,7 @@ class Ledger:
             *("priority", priority),
             *("metadata", json.dumps(metadata)),
         ]
-        async with _store_errors():
+        async with store_errors():
             done, result = await scripts.CREATE(
                 self.client,
                 [
@@ -154,13 +156,13 @@ class Ledger:
 
     async def load(self, job_id: str) -> Job | None:
         """The record, or None if there is none (any more)."""
-        async with _store_errors():
+        async with store_errors():
             raw = await self._redis.hgetall(job_key(job_id))
         return Job.from_hash(job_id, raw) if raw else None
 
     async def recent(self, before: str, count: int) -> list[Job]:
         """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`)."""
-        async with _store_errors():
+        async with store_errors():
             ids = await self._redis.zrange(
                 JOBS_INDEX, before, "-inf", desc=True, byscore=True, offset=0, num=count
             )
@@ -173,7 +175,7 @@ class Ledger:
 
     async def read(self, job_id: str, after: int) -> list[Event]:
         """The next events of a log with numbers greater than `after`, at most `READ_BATCH`."""
-        async with _store_errors():
+        async with store_errors():
             entries = await self._redis.xrange(
                 log_key(job_id), min=str(after + 1), count=READ_BATCH
             )
@@ -185,7 +187,7 @@ class Ledger:
         `decision`: route, model, plan, reasons and whatever else the event should tell.
         """
         outgoing = self._dispatcher.run(job.id, decision["model"], 1, job.priority)
-        async with _store_errors():
+        async with store_errors():
             done = await scripts.ROUTE(
                 self.client,
                 [job_key(job.id), log_key(job.id), outgoing.list_key],
@@ -214,8 +216,8 @@ class Ledger:
             "code": "too_many_attempts",
             "fault": "fleet",
         }
-        async with _store_errors():
-            word, *record = await scripts.CLAIM(
+        async with store_errors():
+            word, now, *record = await scripts.CLAIM(
                 self.client,
                 [job_key(job_id), log_key(job_id)],
                 [
@@ -225,7 +227,7 @@ class Ledger:
                     self._lease_ms,
                     attempts,
                     event_data(Kind.STARTED, model=model, worker=owner),
-                    event_data(Kind.RESTARTED, model=model, reason="the worker before was lost"),
+                    event_data(Kind.RESTARTED, model=model),
                     event_data(Kind.EXPIRED, message=EXPIRED_MESSAGE),
                     event_data(Kind.FAILED, error=poisoned),
                     self._ended_ttl,
@@ -234,7 +236,8 @@ class Ledger:
         if word != "taken":
             return Claim(None, word)
         fields = dict(zip(record[::2], record[1::2], strict=True))
-        return Claim(Job.from_hash(job_id, fields))
+        job = Job.from_hash(job_id, fields)
+        return Claim(job, seconds_left=(job.deadline_at - int(now)) / 1000)
 
     def append_call(
         self, job_id: str, attempt: int, seq: int, events: Sequence[str]
@@ -255,7 +258,7 @@ class Ledger:
     ) -> bool:
         """End a job that this process runs. `events`: kind, json, …, the terminal one last."""
         flat = [part for key, value in fields.items() for part in (key, json.dumps(value))]
-        async with _store_errors():
+        async with store_errors():
             done = await scripts.FINISH(
                 self.client,
                 [job_key(job.id), log_key(job.id)],
@@ -273,13 +276,13 @@ class Ledger:
         return bool(done)
 
     async def hand_over(
-        self, job: Job, seq: int, step: int, reasons: list[str], tried: list[dict[str, Any]]
+        self, job: Job, seq: int, step: int, reason: str, tried: list[dict[str, Any]]
     ) -> bool:
         """Send a job that this process runs to the model at `step` of its plan."""
         model = job.plan[step]
         outgoing = self._dispatcher.run(job.id, model, job.attempt + 1, job.priority)
-        told = {"route": job.route, "model": model, "plan": job.plan, "reasons": reasons}
-        async with _store_errors():
+        told = {"route": job.route, "model": model, "plan": job.plan, "reasons": [reason]}
+        async with store_errors():
             done = await scripts.HAND_OVER(
                 self.client,
                 [job_key(job.id), log_key(job.id), outgoing.list_key],
@@ -292,6 +295,7 @@ class Ledger:
                     *("model", model),
                     *("step", step),
                     *("tried", json.dumps(tried)),
+                    *("restart_reason", json.dumps(reason)),
                 ],
             )
         if done:
@@ -326,7 +330,7 @@ class Ledger:
         only_past_deadline: bool = False,
         fields: tuple[str, ...] = (),
     ) -> tuple[bool, Status] | None:
-        async with _store_errors():
+        async with store_errors():
             done, now = await scripts.CLOSE(
                 self.client,
                 [job_key(job_id), log_key(job_id)],
@@ -345,7 +349,7 @@ class Ledger:
 
     async def renew(self, job: Job) -> bool:
         """Keep the lease of a job that this process runs."""
-        async with _store_errors():
+        async with store_errors():
             kept = await scripts.RENEW(
                 self.client, [job_key(job.id)], [job.attempt, self._lease_ms]
             )
@@ -353,7 +357,7 @@ class Ledger:
 
     async def spend_call(self, model: str, per_day: int) -> int:
         """Take one call out of a daily allowance: its number today, or 0 if none is left."""
-        async with _store_errors():
+        async with store_errors():
             number: int = await scripts.SPEND_CALL(self.client, [calls_prefix(model)], [per_day])
         return number
 

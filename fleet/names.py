@@ -7,6 +7,7 @@ fleet:job:{id}         hash       `[store] retention_s` after its last move
 fleet:job:{id}:log     stream     as its job
 fleet:jobs             zset       permanent; trimmed to `[store] index_size`
 fleet:idem:{h}         string     `[store] retention_s`
+fleet:nodes            set        permanent; names of processes, pruned by readers
 fleet:node:{node}      string     `NODE_TTL_S`; renewed by its process
 fleet:calls:{m}:{day}  string     two days
 =====================  =========  ==============================================
@@ -23,7 +24,7 @@ ROUTER_QUEUE: Final = "router"
 
 JOBS_INDEX: Final = "fleet:jobs"
 CANCELS_CHANNEL: Final = "fleet:cancels"
-NODE_PATTERN: Final = "fleet:node:*"
+NODES: Final = "fleet:nodes"
 
 #: Seconds that a process counts as alive after its last sign of life.
 NODE_TTL_S: Final = 15

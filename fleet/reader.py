@@ -69,9 +69,10 @@ class Reader:
                     events = await self._ledger.read(job_id, last)
                     replay = len(events) == READ_BATCH
                 else:
-                    events = newer(await inbox.take(RECHECK_S), last)
-                    replay = not events or events[0].seq != last + 1
-                    if replay and events:
+                    arrived = await inbox.take(RECHECK_S)
+                    events = newer(arrived, last)
+                    replay = not arrived or not contiguous(events, last)
+                    if arrived and (replay or not events):
                         continue
                 if events:
                     last = events[-1].seq
@@ -87,3 +88,10 @@ def newer(events: list[Event], last: int) -> list[Event]:
     if events and events[0].seq == last + 1:
         return events
     return [event for event in events if event.seq > last]
+
+
+def contiguous(events: list[Event], last: int) -> bool:
+    """Whether the events go on right after number `last`, without a gap."""
+    return not events or (
+        events[0].seq == last + 1 and events[-1].seq - events[0].seq == len(events) - 1
+    )

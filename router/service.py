@@ -1,0 +1,80 @@
+"""What a router process holds, and how one job gets its plan."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fleet.dispatch import Dispatcher
+from fleet.errors import FleetError
+from fleet.job import Job, Status
+from fleet.ledger import Ledger, connect
+from fleet.names import ROUTE_TASK
+from fleet.pool import Handler
+from fleet.process import Heartbeat, node_name
+from fleet.settings import Settings
+from router import keywords, policy, signals
+
+log = logging.getLogger(__name__)
+
+#: Jobs that one router process decides at once; deciding is quick, Redis is what is waited for.
+CONCURRENCY = 16
+
+
+class Router:
+    """Reads a job, decides, writes the plan."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._catalogue = settings.catalogue
+
+    async def route(self, job_id: str) -> None:
+        """Give a queued job its plan and send it to the first model. Harmless to repeat."""
+        job = await self._ledger.load(job_id)
+        if job is None or job.status is not Status.QUEUED:
+            log.info("job %s not routed: %s", job_id, job.status if job else "gone")
+            return
+        ended = await self._ledger.expire(job_id)
+        if ended and ended[0]:
+            return
+        try:
+            decision = self.decide(job)
+        except FleetError as error:
+            await self._ledger.fail_unrouted(job_id, error.as_dict())
+            return
+        await self._ledger.route(
+            job,
+            {
+                "route": decision.route,
+                "model": decision.model,
+                "plan": decision.plan,
+                "reasons": decision.reasons,
+                "confidence": decision.confidence,
+                "classifier": decision.classifier,
+            },
+        )
+
+    def decide(self, job: Job) -> policy.Decision:
+        """The decision for a job; pure but for the settings."""
+        seen = signals.read(job.asked_model, job.request)
+        verdict = keywords.classify(
+            seen.user_turns,
+            default_route=self._settings.router.default_route,
+            memory_turns=self._settings.router.memory_turns,
+            routes=self._catalogue.routes,
+        )
+        return policy.decide(seen, verdict, self._catalogue)
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
+    """Route jobs until the process ends."""
+    async with AsyncExitStack() as stack:
+        client = connect(settings, connections=CONCURRENCY)
+        stack.push_async_callback(client.aclose)
+        ledger = Ledger(client, settings, Dispatcher(settings))
+        heartbeat = Heartbeat(ledger, node_name("router"), lambda: {"role": "router"})
+        await heartbeat.start()
+        stack.push_async_callback(heartbeat.stop)
+        log.info("router ready: %s", ", ".join(settings.catalogue.addressable))
+        yield {ROUTE_TASK: Router(ledger, settings).route}

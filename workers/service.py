@@ -1,0 +1,123 @@
+"""What a worker process holds while it lives: its model, its connections, its background tasks."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from fleet.catalogue import Model
+from fleet.dispatch import Dispatcher
+from fleet.journal import Writer
+from fleet.ledger import Ledger, connect
+from fleet.listener import Callback, Listener
+from fleet.names import CANCELS_CHANNEL, RUN_TASK
+from fleet.pool import Handler
+from fleet.process import Heartbeat, node_name
+from fleet.settings import Settings
+from workers.backend import Backend
+from workers.runner import Runner, Stop
+
+log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
+    """Run one model's jobs until the process ends; then drain."""
+    node = node_name(model.name)
+    async with AsyncExitStack() as stack:
+        client = connect(settings, connections=max(8, min(model.slots, 64)))
+        stack.push_async_callback(client.aclose)
+        ledger = Ledger(client, settings, Dispatcher(settings))
+        backend = make_backend(model, ledger)
+        stack.push_async_callback(backend.aclose)
+        writer = Writer(ledger)
+        writer.start()
+        stack.push_async_callback(writer.stop)
+        runner = Runner(model.name, backend, ledger, writer, node, settings)
+        listener = Listener(settings)
+        await listener.start()
+        stack.push_async_callback(listener.stop)
+        await listener.add(CANCELS_CHANNEL, _canceller(runner))
+        state = ServerState(backend)
+        heartbeat = Heartbeat(
+            ledger,
+            node,
+            lambda: {
+                "role": "worker",
+                "model": model.name,
+                "slots": model.slots,
+                "active": runner.active,
+                "server": state.last,
+            },
+        )
+        await state.look()
+        await heartbeat.start()
+        stack.push_async_callback(heartbeat.stop)
+        loops = [
+            asyncio.create_task(_renew(runner, settings.workers.lease_s / 3), name="leases"),
+            asyncio.create_task(state.watch(heartbeat), name="server-state"),
+        ]
+        stack.callback(lambda: [task.cancel() for task in loops])
+        log.info("worker for %s ready: %s streams at once", model.name, model.slots)
+        yield {RUN_TASK: runner.run}
+        await _drain(runner, settings.workers.drain_s)
+
+
+def make_backend(model: Model, ledger: Ledger) -> Backend:
+    """The backend of the model's kind."""
+    if model.kind == "anthropic":
+        from workers.claude import Claude  # heavy: only the worker that needs it pays
+
+        return Claude(model, ledger.spend_call)
+    from workers.llama import LlamaServer
+
+    return LlamaServer(model)
+
+
+class ServerState:
+    """What the model's server last said of itself."""
+
+    #: Seconds between two looks: while it is fine, and while it is not.
+    CALM_S, WORRIED_S = 5.0, 0.5
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self.last = "unknown"
+
+    async def look(self) -> bool:
+        """Ask the server; returns whether its state has changed."""
+        before, self.last = self.last, await self._backend.state()
+        return before != self.last
+
+    async def watch(self, heartbeat: Heartbeat) -> None:
+        """Keep looking; report at once when something changes."""
+        while True:
+            await asyncio.sleep(self.CALM_S if self.last in ("ok", "unknown") else self.WORRIED_S)
+            if await self.look():
+                log.info("model server is %s", self.last)
+                await heartbeat.beat()
+
+
+def _canceller(runner: Runner) -> Callback:
+    def on_message(job_id: str | None) -> None:
+        if job_id is not None:  # after a reconnect the leases tell who was cancelled meanwhile
+            runner.stop(job_id, Stop.LOST)
+
+    return on_message
+
+
+async def _renew(runner: Runner, every_s: float) -> None:
+    while True:
+        await asyncio.sleep(every_s)
+        await runner.renew_leases()
+
+
+async def _drain(runner: Runner, bound_s: float) -> None:
+    """Let running streams end; hand back what has not ended in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(bound_s):
+            await runner.idle()
+    if runner.active:
+        log.info("drain: handing back %s streams", runner.active)
+        runner.stop_all(Stop.DRAIN)
+    await runner.idle()
