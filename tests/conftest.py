@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from redis import Redis
 
 from fleet import names
+from tests.fakes.handle import Fake
 from tests.support import Valkey
 
 
@@ -116,3 +117,47 @@ def redis_url(valkey: str) -> Iterator[str]:
 def permanent_keys() -> set[str]:
     """The keys that the table in `fleet/names.py` calls permanent."""
     return set(re.findall(r"^(fleet:\S+)\s+\w+\s+permanent\b", names.__doc__ or "", re.MULTILINE))
+
+
+class FakeLlama(Protocol):
+    """Starts a fake llama-server; its options are those of `tests.fakes.model_server.Options`."""
+
+    def __call__(self, name: str = "fast", **options: Any) -> Fake: ...
+
+
+@pytest.fixture
+def start_fake(tmp_path: Path) -> Iterator[Callable[..., Fake]]:
+    """Starts fakes by the name of their program and ends them after the test."""
+    running: list[Fake] = []
+
+    def start(program: str, **options: Any) -> Fake:
+        args = [_as_argument(key, value) for key, value in options.items()]
+        fake = Fake(program, tmp_path / f"{program}-{len(running)}.log", *args)
+        running.append(fake)
+        fake.start()
+        return fake
+
+    yield start
+    for fake in running:
+        fake.close()
+
+
+def _as_argument(key: str, value: Any) -> str:
+    flag = "--" + key.replace("_", "-")
+    return flag if value is True else f"{flag}={value}"
+
+
+@pytest.fixture
+def fake_llama(start_fake: Callable[..., Fake]) -> FakeLlama:
+    """A function that starts a fake llama-server: `fake_llama("fast", slots=2, tps=200)`."""
+
+    def start(name: str = "fast", **options: Any) -> Fake:
+        return start_fake("llama_server", name=name, **options)
+
+    return start
+
+
+@pytest.fixture
+def fake_anthropic(start_fake: Callable[..., Fake]) -> Fake:
+    """A running fake of Anthropic's API."""
+    return start_fake("anthropic_api", slots=64)

@@ -1,0 +1,90 @@
+"""How a fake shall behave: for all requests (`POST /control`) or for one (a directive).
+
+A directive may stand in any message's text: `[[fake n=5 ttft=50 fail=503]]`. It is laid over
+what /control said; the last directive of a conversation counts. K counts tokens already sent.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_DIRECTIVE = re.compile(r"\[\[fake\s+([^\]]*)\]\]")
+
+
+class UnknownMode(ValueError):
+    """A test asked for a behaviour that no fake has."""
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What to do with a request. As it stands: answer well."""
+
+    #: Tokens of the answer (default: the program's own).
+    n: int | None = None
+    #: Milliseconds to the first token (default: the program's own).
+    ttft: float | None = None
+    #: Tokens a second; 0: as fast as the client takes them (default: the program's own).
+    tps: float | None = None
+    #: Answer with this HTTP status and an error body.
+    fail: int | None = None
+    #: Value of a `retry-after` header beside `fail`.
+    retry_after: int | None = None
+    #: Reset the connection instead of answering.
+    refuse: int = 0
+    #: Answer 503 "Loading model"; server-wide also to /health.
+    loading: int = 0
+    #: Answer 400 `exceed_context_size_error`.
+    context: int = 0
+    #: Close the connection after K tokens, as a killed process does.
+    cut: int | None = None
+    #: End the body properly after all tokens, but never say that the answer has ended.
+    noend: int = 0
+    #: Say nothing more after K tokens; 0: after the head of the reply.
+    stall: int | None = None
+    #: N tokens as fast as the client takes them.
+    flood: int | None = None
+    #: After K tokens, one frame that is not JSON.
+    malformed: int | None = None
+    #: After K tokens, an error as a frame of the stream, which ends there.
+    error_event: int | None = None
+    #: Begin with K tokens of reasoning.
+    reasoning: int = 0
+    #: Call a tool instead of answering: the first one of the request, or `get_weather`.
+    tool: int = 0
+    #: What to say as the reason for the end, in the server's own words.
+    finish: str = ""
+
+    def over(self, values: Mapping[str, Any]) -> "Mode":
+        """This mode with some values changed.
+
+        Raises:
+            UnknownMode: there is no such behaviour, or the value is not of its kind.
+        """
+        typed: dict[str, Any] = {key: _typed(key, value) for key, value in values.items()}
+        return dataclasses.replace(self, **typed)
+
+    def over_directive(self, text: str) -> "Mode":
+        """This mode with what the last directive in `text` says."""
+        found = _DIRECTIVE.findall(text)
+        if not found:
+            return self
+        return self.over(dict(word.partition("=")[::2] for word in found[-1].split()))
+
+
+_KINDS: Mapping[str, type[int] | type[float] | type[str]] = {
+    **dict.fromkeys((field.name for field in dataclasses.fields(Mode)), int),
+    "ttft": float,
+    "tps": float,
+    "finish": str,
+}
+
+
+def _typed(key: str, value: Any) -> int | float | str | None:
+    if key not in _KINDS:
+        raise UnknownMode(f"no such behaviour: {key}; there are: {', '.join(_KINDS)}")
+    try:
+        return None if value is None else _KINDS[key](value)
+    except ValueError:
+        raise UnknownMode(f"{key}={value!r} is not a number") from None

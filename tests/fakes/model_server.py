@@ -1,0 +1,168 @@
+"""What the fakes have in common: counters, modes, slots, and tokens at a pace."""
+
+import argparse
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from tests.fakes.http import Exchange
+from tests.fakes.mode import Mode, UnknownMode
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the program was started."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    slots: int = 2
+    tokens: int = 16
+    ttft_ms: float = 5
+    tps: float = 200
+    name: str = "fake"
+    api_key: str = ""
+    ctx_size: int = 8192
+    no_tools: bool = False
+
+    @classmethod
+    def from_command_line(cls, description: str | None) -> "Options":
+        """Read the program's arguments."""
+        parser = argparse.ArgumentParser(description=description)
+        for key, default in vars(cls()).items():
+            flag = "--" + key.replace("_", "-")
+            if isinstance(default, bool):
+                parser.add_argument(flag, action="store_true")
+            else:
+                parser.add_argument(flag, type=type(default), default=default)
+        return cls(**vars(parser.parse_args()))
+
+
+class ModelServer:
+    """A model server that does what it is told, and counts what was done to it."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.counts = dict.fromkeys(
+            ("requests", "completed", "tokens", "client_gone", "active", "peak_active", "queued"), 0
+        )
+        self.bodies: deque[Any] = deque(maxlen=50)
+        self.busy: set[int] = set()
+        self.mode = Mode()
+        self._left: int | None = None
+        self._free: asyncio.Queue[int] = asyncio.Queue()
+        for slot in range(options.slots):
+            self._free.put_nowait(slot)
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer the test's own questions; the model's are for `answer`."""
+        match exchange.request.method, exchange.request.path:
+            case "GET", "/stats":
+                await exchange.reply(200, {**self.counts, "bodies": list(self.bodies)})
+            case "POST", "/control":
+                await self._control(exchange)
+            case _:
+                await self.answer(exchange)
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer what the real server answers."""
+        raise NotImplementedError
+
+    async def _control(self, exchange: Exchange) -> None:
+        """`{"mode": {...}, "times": K}`: for the next K requests, or until changed."""
+        said = json.loads(exchange.request.body)
+        try:
+            self.mode = Mode().over(said.get("mode", {}))
+        except UnknownMode as error:
+            await exchange.reply(400, {"error": str(error)})
+        else:
+            self._left = said.get("times")
+            await exchange.reply(200, {"ok": True})
+
+    def take_mode(self, text: str) -> Mode:
+        """How to treat the next request, whose messages say `text`."""
+        mode = self.mode
+        if self._left is not None:
+            self._left -= 1
+            if self._left <= 0:
+                self.mode, self._left = Mode(), None
+        return mode.over_directive(text)
+
+    @asynccontextmanager
+    async def slot(self, exchange: Exchange) -> AsyncIterator[int]:
+        """A slot of the model: first come, first served, unless the client leaves the queue."""
+        self.counts["queued"] += 1
+        try:
+            slot = await exchange.unless_gone(self._free.get())
+        finally:
+            self.counts["queued"] -= 1
+        self.busy.add(slot)
+        self._count_active()
+        try:
+            yield slot
+        finally:
+            self.busy.discard(slot)
+            self._count_active()
+            self._free.put_nowait(slot)
+
+    def _count_active(self) -> None:
+        self.counts["active"] = len(self.busy)
+        self.counts["peak_active"] = max(self.counts["peak_active"], len(self.busy))
+
+    async def send_tokens(
+        self, exchange: Exchange, mode: Mode, frames: Iterable[bytes], broken: bytes, error: bytes
+    ) -> bool:
+        """Send one frame for each token, at the asked pace, and fail where that was asked for.
+
+        Gives whether the answer shall be ended well.
+        """
+        tps = _given(mode.tps, self.options.tps) if mode.flood is None else 0
+        start = time.monotonic() + _given(mode.ttft, self.options.ttft_ms) / 1000
+        for sent, frame in enumerate(chain(frames, [None])):
+            if frame is not None:
+                due = start + (sent / tps if tps else 0)
+                await asyncio.sleep(max(0, due - time.monotonic()))
+            if mode.cut == sent:
+                exchange.drop()
+                return False
+            if mode.stall == sent:
+                await asyncio.Event().wait()
+            if mode.malformed == sent:
+                await exchange.chunk(broken)
+            if mode.error_event == sent:
+                await exchange.chunk(error)
+                await exchange.end()
+                return False
+            if frame is not None:
+                await exchange.chunk(frame)
+                self.counts["tokens"] += 1
+        if mode.noend:
+            await exchange.end()
+        return not mode.noend
+
+    def length(self, mode: Mode, asked: Mapping[str, Any]) -> tuple[int, bool]:
+        """Tokens of the answer, and whether it is only as long because of `max_tokens`."""
+        if mode.flood is not None:
+            return mode.flood, False
+        wanted = _given(mode.n, self.options.tokens)
+        most = asked.get("max_tokens") or asked.get("max_completion_tokens") or wanted
+        return min(wanted, most), most < wanted
+
+
+def _given(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def text_of(messages: Iterable[Mapping[str, Any]]) -> str:
+    """All words of a conversation; `content` is a string or a list of parts."""
+    found = []
+    for message in messages:
+        content = message.get("content") or ""
+        parts = [{"text": content}] if isinstance(content, str) else content
+        found += [str(part.get("text", "")) for part in parts]
+    return "\n".join(found)
