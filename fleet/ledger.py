@@ -173,6 +173,15 @@ class Ledger:
         pairs = zip(ids, records, strict=True)
         return [Job.from_hash(job_id, raw) for job_id, raw in pairs if raw]
 
+    async def list_lengths(self, keys: list[str]) -> list[int]:
+        """Lengths of the lists that stand for queues."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for key in keys:
+            pipeline.llen(key)
+        async with store_errors():
+            lengths: list[int] = await pipeline.execute()
+        return lengths
+
     async def read(self, job_id: str, after: int) -> list[Event]:
         """The next events of a log with numbers greater than `after`, at most `READ_BATCH`."""
         async with store_errors():
@@ -183,6 +192,8 @@ class Ledger:
 
     async def route(self, job: Job, decision: dict[str, Any]) -> bool:
         """Write the router's decision and send the job to the first model of its plan.
+
+        A job past its deadline is ended as expired instead.
 
         `decision`: route, model, plan, reasons and whatever else the event should tell.
         """
@@ -202,9 +213,11 @@ class Ledger:
                     *("step", 0),
                 ],
             )
-        if done:
+        if done > 0:
             await self._dispatcher.sent(outgoing)
-        return bool(done)
+        elif done < 0:
+            await self.expire(job.id)
+        return bool(done > 0)
 
     async def claim(self, job_id: str, model: str, owner: str) -> Claim:
         """Take a job for this process: the next attempt, with a lease."""

@@ -1,7 +1,7 @@
 """The reading side of a log: replay from a cursor, then live, with nothing missed or doubled."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from fleet.events import Event, decode_announcement
@@ -47,7 +47,7 @@ class Reader:
         self._ledger = ledger
         self._listener = listener
 
-    async def follow(self, job_id: str, after: int = -1) -> AsyncIterator[list[Event]]:
+    async def follow(self, job_id: str, after: int = -1) -> AsyncGenerator[list[Event]]:
         """Batches of events with numbers above `after`, in order, up to the terminal one.
 
         Subscribe first, then replay, then live; what is not newer than the last event is

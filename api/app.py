@@ -1,0 +1,35 @@
+"""The application: `uvicorn --factory api.app:create_app`, or `fleet api`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import envelope, health, jobs
+from api.guard import Guard
+from api.state import open_state
+from fleet import __version__
+from fleet.process import set_up_logging
+from fleet.settings import Settings, load
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The API of one fleet; settings are read from file and environment if not given."""
+    chosen = settings or load()
+    set_up_logging(chosen.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_state(chosen) as state:
+            app.state.fleet = state
+            yield
+
+    # The interactive pages load scripts from elsewhere; the document itself is at /openapi.json.
+    app = FastAPI(
+        title="chat-fleet", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    envelope.install(app)
+    app.add_middleware(Guard, settings=chosen)
+    app.include_router(jobs.router)
+    app.include_router(health.router)
+    return app

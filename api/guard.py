@@ -1,0 +1,91 @@
+"""What every request must pass: the key, the host it is addressed to, the size of its body."""
+
+import hmac
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.envelope import error_response
+from fleet.errors import FleetError, InvalidRequest, TooLarge, Unauthorized
+from fleet.settings import Settings
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "testserver"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class Guard:
+    """ASGI middleware. Without a key the API serves this machine only, and checks `Host`:
+    else any web page could reach it through a name that resolves to loopback.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._key = settings.api.key.encode()
+        self._most = settings.limits.body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        scope["trusted"] = self._trusts(headers)
+        try:
+            self._check(scope, headers)
+            await self._app(scope, self._bounded(receive), send)
+        except FleetError as error:
+            await error_response(error)(scope, receive, send)
+
+    def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
+        if not scope["trusted"] and scope["path"] != "/health":
+            raise Unauthorized
+        if not self._key:
+            host = headers.get(b"host", b"").decode("latin-1")
+            if _without_port(host) not in LOOPBACK:
+                raise InvalidRequest(
+                    f"Host {host!r} is not this machine; set FLEET_API__KEY to serve others"
+                )
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit():
+            raise InvalidRequest("Content-Length is no number")
+        if int(length) > self._most:
+            raise self._too_large()
+
+    def _trusts(self, headers: dict[bytes, bytes]) -> bool:
+        if not self._key:
+            return True
+        given = headers.get(b"authorization", b"")
+        scheme, _, key = given.partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(key.strip(), self._key)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """`receive`, refusing a body that grows too large without having said so."""
+        seen = 0
+
+        async def bounded() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._most:  # FastAPI lets only its own errors out of the reading of a body
+                raise HTTPException(413, self._too_large().message)
+            return message
+
+        return bounded
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body may have {self._most} bytes ([limits] body_bytes)")
+
+
+def _without_port(host: str) -> str:
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdigit() else host
+
+
+def trusted(scope: Any) -> bool:
+    """Whether the request carried the key (or none is needed)."""
+    return bool(scope.get("trusted"))

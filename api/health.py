@@ -1,0 +1,76 @@
+"""`GET /health`: is there somebody for every part of the work."""
+
+from collections import Counter
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from api.guard import trusted
+from api.state import Fleet, State
+from fleet import __version__
+from fleet.catalogue import Model
+from fleet.errors import StoreUnavailable
+from fleet.names import PRIORITY_STEPS, ROUTER_QUEUE, queue_list
+from fleet.process import living_nodes
+
+router = APIRouter()
+
+
+@router.get("/health")
+async def health(request: Request, fleet: Fleet) -> JSONResponse:
+    """200 `ok` or `degraded`, 503 `down`. Without the key only that word is told."""
+    report = await look(fleet)
+    status = 503 if report["status"] == "down" else 200
+    shown = report if trusted(request.scope) else {"status": report["status"]}
+    return JSONResponse(shown, status)
+
+
+async def look(fleet: State) -> dict[str, Any]:
+    """What runs, what waits, what is missing."""
+    try:
+        nodes = await living_nodes(fleet.ledger)
+        queued = await _queued(fleet)
+    except StoreUnavailable as error:
+        return {"status": "down", "version": __version__, "redis": error.message}
+    routers = sum(node["role"] == "router" for node in nodes)
+    enabled = fleet.settings.catalogue.enabled
+    models = {m.name: _model(m, nodes, queued[m.queue]) for m in enabled}
+    local = [models[m.name] for m in enabled if not m.external]
+    return {
+        "status": _word(routers, local),
+        "version": __version__,
+        "redis": "ok",
+        "router": {"workers": routers, "queued": queued[ROUTER_QUEUE]},
+        "models": models,
+    }
+
+
+def _model(model: Model, nodes: list[dict[str, Any]], queued: int) -> dict[str, Any]:
+    workers = [node for node in nodes if node.get("model") == model.name]
+    states = Counter(node["server"] for node in workers)
+    return {
+        "workers": len(workers),
+        "slots": sum(node["slots"] for node in workers),
+        "active": sum(node["active"] for node in workers),
+        "server": states.most_common(1)[0][0] if states else "unknown",
+        "queued": queued,
+    }
+
+
+def _word(routers: int, local: list[dict[str, Any]]) -> str:
+    fine = [m["workers"] > 0 and m["server"] in ("ok", "unknown") for m in local]
+    if not routers or not any(fine):
+        return "down"
+    return "ok" if all(fine) else "degraded"
+
+
+async def _queued(fleet: State) -> Counter[str]:
+    """Messages that wait in each queue; none are countable in a foreign broker."""
+    queues = [ROUTER_QUEUE, *(model.queue for model in fleet.settings.models)]
+    lists = [(queue, queue_list(queue, step)) for queue in queues for step in PRIORITY_STEPS]
+    lengths = await fleet.ledger.list_lengths([key for _, key in lists])
+    counts: Counter[str] = Counter()
+    for (queue, _), length in zip(lists, lengths, strict=True):
+        counts[queue] += length
+    return counts

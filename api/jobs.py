@@ -1,0 +1,182 @@
+"""The native job API: post, look, follow, cancel, list."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import JSONResponse
+
+from api import views
+from api.posting import post
+from api.relabel import JsonAnyhow
+from api.sse import EventStream, cursor
+from api.state import Fleet, State
+from fleet.errors import InvalidRequest, NotFound
+from fleet.events import Answer, Event, fold
+from fleet.job import Job, Status
+from fleet.request import JobRequest
+
+router = APIRouter(route_class=JsonAnyhow)
+
+IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
+
+#: Records looked at in one page of `GET /v1/jobs`, and pages for one request.
+PAGE, PAGES = 200, 10
+
+
+@router.post("/v1/jobs", status_code=202)
+async def post_job(
+    request: JobRequest, fleet: Fleet, idempotency_key: IdempotencyKey = None
+) -> JSONResponse:
+    """Make a job; the answer comes by the urls in the 202."""
+    job_id, ahead = await post(fleet, request, idempotency_key)
+    body = views.accepted(job_id, Status.QUEUED, ahead)
+    return JSONResponse(body, 202, headers={"Location": body["urls"]["self"]})
+
+
+@router.post("/api/chat/stream")
+async def chat_stream(
+    request: JobRequest, fleet: Fleet, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Make a job and stream its events in the same response."""
+    job_id, _ = await post(fleet, request, idempotency_key)
+    cancels = request.on_disconnect == "cancel"
+    return EventStream(
+        following(fleet, job_id, -1),
+        fleet.settings.api.ping_s,
+        {"x-fleet-job-id": job_id},
+        on_gone=(lambda: fleet.ledger.cancel(job_id)) if cancels else None,
+    )
+
+
+@router.get("/v1/jobs/{job_id}")
+async def get_job(
+    job_id: str, fleet: Fleet, wait: Annotated[float, Query(ge=0)] = 0.0
+) -> dict[str, Any]:
+    """The job and its answer so far; `wait` holds the line until it has ended."""
+    if wait > fleet.settings.limits.wait_s:
+        raise InvalidRequest(f"at most {fleet.settings.limits.wait_s:g} seconds", param="wait")
+    job = await load(fleet, job_id)
+    if wait and not job.ended:
+        job = await _ended(fleet, job_id, wait)
+    return views.detail(job, await answer_of(fleet, job_id))
+
+
+@router.get("/v1/jobs/{job_id}/events")
+async def get_events(
+    job_id: str,
+    fleet: Fleet,
+    last_event_id: LastEventId = None,
+    starting_after: str | None = None,
+) -> Response:
+    """The job's events from a cursor on, live; 204 when there is nothing left to come."""
+    after = cursor(last_event_id, starting_after)
+    job = await load(fleet, job_id)
+    if after >= job.seq:
+        raise InvalidRequest(
+            f"event {after} does not exist (yet); the last one is {job.seq - 1}",
+            param="Last-Event-ID",
+        )
+    if job.ended and after == job.seq - 1:
+        return Response(status_code=204)
+    return EventStream(
+        following(fleet, job_id, after), fleet.settings.api.ping_s, {"x-fleet-job-id": job_id}
+    )
+
+
+@router.post("/v1/jobs/{job_id}/cancel")
+async def cancel_job(job_id: str, fleet: Fleet) -> dict[str, Any]:
+    """End the job, whatever it is doing. Cancelling twice is the same as once."""
+    outcome = await fleet.ledger.cancel(job_id)
+    if outcome is None:
+        raise _no_such(job_id)
+    return {"id": job_id, "object": "job", "status": outcome[1]}
+
+
+@router.get("/v1/jobs")
+async def list_jobs(
+    fleet: Fleet,
+    status: Status | None = None,
+    model: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    after: str | None = None,
+) -> dict[str, Any]:
+    """Jobs, newest first. `next` continues the list (as `after`); null at its end."""
+    place = views.parse_cursor(after) if after else None
+    if after and place is None:
+        raise InvalidRequest("must be the `next` of an earlier answer", param="after")
+    found: list[Job] = []
+    for _ in range(PAGES):
+        page = await fleet.ledger.recent(str(place[0]) if place else "+inf", PAGE)
+        fresh = views.after_cursor(page, place)
+        for job in fresh:
+            place = (job.created_at, job.id)
+            if status in (None, job.status) and model in (None, job.model):
+                found.append(job)
+            if len(found) == limit:
+                return _page(found, place)
+        if len(page) < PAGE or not fresh:
+            return _page(found, None)
+    return _page(found, place)
+
+
+def _page(jobs: list[Job], place: views.Cursor | None) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "jobs": [views.summary(job) for job in jobs],
+        "next": f"{place[0]}-{place[1]}" if place else None,
+    }
+
+
+async def load(fleet: State, job_id: str) -> Job:
+    """The job of that id; one past its deadline is ended as expired on the way.
+
+    Raises:
+        NotFound: there is none.
+    """
+    job = await fleet.ledger.load(job_id)
+    if job is None:
+        raise _no_such(job_id)
+    if not job.ended:
+        outcome = await fleet.ledger.expire(job_id)
+        if outcome and outcome[0]:
+            job = await fleet.ledger.load(job_id) or job
+    return job
+
+
+async def answer_of(fleet: State, job_id: str) -> Answer:
+    """The answer so far, folded from the log."""
+    events: list[Event] = []
+    while batch := await fleet.ledger.read(job_id, events[-1].seq if events else -1):
+        events += batch
+    return fold(events)
+
+
+async def following(fleet: State, job_id: str, after: int) -> AsyncGenerator[list[Event]]:
+    """The reader's batches; while nothing happens, the deadline is looked after."""
+    async with aclosing(fleet.reader.follow(job_id, after)) as batches:
+        async for events in batches:
+            if not events:
+                await fleet.ledger.expire(job_id)
+            yield events
+
+
+async def _ended(fleet: State, job_id: str, wait: float) -> Job:
+    async def last() -> None:
+        async with aclosing(following(fleet, job_id, -1)) as batches:
+            async for _ in batches:
+                pass
+
+    try:
+        async with asyncio.timeout(wait):
+            await last()
+    except TimeoutError:
+        pass
+    return await load(fleet, job_id)
+
+
+def _no_such(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id[:80]!r}; it may have been forgotten", param="id")

@@ -1,0 +1,60 @@
+"""From a checked body to a job in the router's queue."""
+
+import hashlib
+
+from api.state import State
+from fleet.errors import Conflict, InvalidRequest
+from fleet.job import new_job_id
+from fleet.request import JobRequest
+
+
+async def post(state: State, request: JobRequest, idempotency_key: str | None) -> tuple[str, int]:
+    """Make a job. Returns its id and the number of jobs ahead of it.
+
+    Raises:
+        InvalidRequest: the request is beyond a limit, or names an unknown model.
+        Conflict: the idempotency key was used for another body.
+        StoreUnavailable: Redis does not answer.
+    """
+    check(state, request)
+    job_id = new_job_id()
+    body = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    created = await state.ledger.create(
+        job_id,
+        request.for_model(),
+        asked_model=request.model,
+        priority=request.priority,
+        deadline_s=request.deadline_s or state.settings.limits.deadline_s,
+        metadata=request.metadata,
+        idempotency=_idempotency(idempotency_key, f"{job_id} {body}"),
+    )
+    if not created.existing:
+        return job_id, created.ahead
+    earlier, _, earlier_body = created.existing.partition(" ")
+    if earlier_body != body:
+        raise Conflict("Idempotency-Key: it was used before, for another body")
+    return earlier, 0
+
+
+def check(state: State, request: JobRequest) -> None:
+    """Hold a request against the limits and the catalogue."""
+    limits = state.settings.limits
+    known = state.settings.catalogue.addressable
+    if request.model not in known:
+        raise InvalidRequest(
+            f"there is no model {request.model!r}; there are: {', '.join(known)}", param="model"
+        )
+    if len(request.messages) > limits.messages:
+        raise InvalidRequest(f"at most {limits.messages} messages", param="messages")
+    if len(request.tools or ()) > limits.tools:
+        raise InvalidRequest(f"at most {limits.tools} tools", param="tools")
+    if (request.deadline_s or 0) > limits.deadline_s:
+        raise InvalidRequest(f"at most {limits.deadline_s:g} seconds", param="deadline_s")
+
+
+def _idempotency(key: str | None, value: str) -> tuple[str, str] | None:
+    if key is None:
+        return None
+    if not 0 < len(key) <= 255:
+        raise InvalidRequest("Idempotency-Key: 1 to 255 characters", param="Idempotency-Key")
+    return hashlib.sha256(key.encode()).hexdigest(), value

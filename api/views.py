@@ -1,0 +1,71 @@
+"""Records as the API shows them. Pure."""
+
+from typing import Any
+
+from fleet.events import Answer
+from fleet.job import Job
+
+#: How `GET /v1/jobs` names a place in the list: `created_at-id`.
+Cursor = tuple[int, str]
+
+
+def accepted(job_id: str, status: str, ahead: int) -> dict[str, Any]:
+    """The body of a 202."""
+    return {
+        "id": job_id,
+        "object": "job",
+        "status": status,
+        "queue_position": ahead,
+        "urls": {
+            "self": f"/v1/jobs/{job_id}",
+            "events": f"/v1/jobs/{job_id}/events",
+            "cancel": f"/v1/jobs/{job_id}/cancel",
+        },
+    }
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """A job without its words. Times in ms since the epoch, null = not yet."""
+    return {
+        "id": job.id,
+        "object": "job",
+        "status": job.status,
+        "asked_model": job.asked_model,
+        "model": job.model or None,
+        "route": job.route or None,
+        "plan": job.plan,
+        "reasons": job.reasons,
+        "attempt": job.attempt,
+        "priority": job.priority,
+        "created_at": job.created_at,
+        "routed_at": job.routed_at or None,
+        "started_at": job.started_at or None,
+        "first_token_at": job.first_token_at or None,
+        "finished_at": job.finished_at or None,
+        "deadline_at": job.deadline_at,
+        "tried": job.tried,
+        "usage": job.usage,
+        "error": job.error,
+        "metadata": job.metadata,
+    }
+
+
+def detail(job: Job, answer: Answer) -> dict[str, Any]:
+    """A job with its answer so far."""
+    return summary(job) | {"answer": answer.as_dict(), "finish_reason": answer.finish_reason}
+
+
+def cursor_of(job: Job) -> str:
+    """The cursor that continues the list after this job."""
+    return f"{job.created_at}-{job.id}"
+
+
+def parse_cursor(text: str) -> Cursor | None:
+    """Read a cursor; None if it is none of ours."""
+    created, dash, job_id = text.partition("-")
+    return (int(created), job_id) if dash and created.isdigit() else None
+
+
+def after_cursor(jobs: list[Job], cursor: Cursor | None) -> list[Job]:
+    """The jobs of a page (newest first) that come after the cursor."""
+    return [job for job in jobs if cursor is None or (job.created_at, job.id) < cursor]
