@@ -1,0 +1,51 @@
+"""`fleet ask`: one question, its answer as it comes."""
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from cli.client import FleetClient, find_api
+from cli.follow import Outcome, ask
+from cli.screen import err, out
+from fleet.errors import InvalidRequest
+from fleet.home import home
+
+INTERRUPTED = 130
+
+
+def run(text: str, model: str, max_tokens: int | None, url: str | None, as_json: bool) -> int:
+    """Ask and show. Gives the exit code."""
+    body: dict[str, Any] = {"message": _words(text), "model": model}
+    if max_tokens is not None:
+        body["max_tokens"] = max_tokens
+    try:
+        outcome = asyncio.run(_ask(body, url, as_json))
+    except KeyboardInterrupt:
+        err.print("\ncancelled")
+        return INTERRUPTED
+    if as_json:
+        out.print(json.dumps(outcome.as_dict()), markup=False, soft_wrap=True)
+    if not outcome.well and not as_json:
+        err.print(end_message(outcome), style="red", markup=False, soft_wrap=True)
+    return 0 if outcome.well else 1
+
+
+async def _ask(body: dict[str, Any], url: str | None, silent: bool) -> Outcome:
+    async with FleetClient(*find_api(url, home())) as client:
+        return await ask(client, body, out, silent=silent)
+
+
+def _words(text: str) -> str:
+    words = sys.stdin.read() if text == "-" else text
+    if not words.strip():
+        raise InvalidRequest("there is nothing to ask: the text is empty")
+    return words
+
+
+def end_message(outcome: Outcome) -> str:
+    """Why a job did not complete."""
+    error = outcome.job.get("error") or outcome.end.get("error") or {}
+    reason = error.get("message") or outcome.end.get("reason") or "no reason was given"
+    tried = [f"  {t.get('model')}: {t.get('message')}" for t in outcome.job.get("tried") or ()]
+    return "\n".join([f"{outcome.status}: {reason}", *tried])

@@ -1,0 +1,134 @@
+"""The command lines of the roles, and the commands that run one role alone."""
+
+import ipaddress
+import os
+import sys
+
+from cli.environment import model_variable
+from fleet.catalogue import Catalogue, Model
+from fleet.errors import ConfigError
+from fleet.names import ROUTER_QUEUE
+from fleet.settings import Settings
+
+#: Peers of a queue have nothing to tell each other; the chatter costs a start and a channel.
+_ALONE = ("--without-gossip", "--without-mingle")
+#: Seconds a follower keeps its stream after the API was told to stop.
+LINGER_S = 5
+
+
+def router_argv(log_level: str) -> tuple[str, ...]:
+    """`celery -A router worker …`."""
+    return _celery("router", ROUTER_QUEUE, "router", log_level)
+
+
+def worker_argv(model: Model, log_level: str, slots: int | None = None) -> tuple[str, ...]:
+    """`celery -A workers worker …` for one model: its queue, its name, its slots."""
+    return (
+        *_celery("workers", model.queue, model.name, log_level),
+        "-c",
+        str(slots or model.slots),
+    )
+
+
+def flower_argv(port: int) -> tuple[str, ...]:
+    """`celery -A workers flower …`; its password comes through the environment."""
+    return (*_CELERY, "-A", "workers", "flower", "--address=127.0.0.1", f"--port={port}")
+
+
+def api_argv() -> tuple[str, ...]:
+    """`fleet api`, whichever way we were started ourselves."""
+    return (sys.executable, "-m", "cli.main", "api")
+
+
+_CELERY = (sys.executable, "-m", "celery")
+
+
+def _celery(app: str, queue: str, node: str, log_level: str) -> tuple[str, ...]:
+    command = (*_CELERY, "-A", app, "worker", "-Q", queue, "-n", f"{node}@%h", *_ALONE)
+    return (*command, "-l", log_level)
+
+
+def find_model(catalogue: Catalogue, name: str) -> Model:
+    """The catalogue's entry.
+
+    Raises:
+        ConfigError: there is none of that name; the message lists those there are.
+    """
+    model = catalogue.get(name)
+    if model is None:
+        names = ", ".join(m.name for m in catalogue.models) or "none"
+        raise ConfigError(f"no model {name!r} in the catalogue; there are: {names}")
+    return model
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """An API that others can reach must ask for a key.
+
+    Raises:
+        ConfigError: the address is not loopback, and no key is set.
+    """
+    if settings.api.key or _is_loopback(settings.api.host):
+        return
+    raise ConfigError(
+        f"api.host is {settings.api.host!r}, which others can reach, and api.key is not set; "
+        "set FLEET_API__KEY, or listen on 127.0.0.1"
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def run_router(settings: Settings) -> None:
+    """Become the router's process."""
+    _become(router_argv(settings.log_level))
+
+
+def run_worker(settings: Settings, name: str, slots: int | None, url: str | None) -> None:
+    """Become a worker of one model."""
+    model = find_model(settings.catalogue, name)
+    _refuse_idle(model)
+    if slots is not None:
+        os.environ[model_variable(name, "slots")] = str(slots)
+    if url is not None:
+        os.environ[model_variable(name, "url")] = url
+    elif model.url is None and not model.external:
+        raise ConfigError(f"{name}: give its server's address with --url, or start `fleet up`")
+    _become(worker_argv(model, settings.log_level, slots))
+
+
+def _refuse_idle(model: Model) -> None:
+    """An external model without its key would take jobs only to fail them."""
+    if model.external and not os.environ.get(model.api_key_env):
+        raise ConfigError(f"{model.name}: {model.api_key_env} is not set")
+
+
+def _become(argv: tuple[str, ...]) -> None:
+    os.execv(argv[0], list(argv))  # noqa: S606
+
+
+def run_api(settings: Settings) -> None:
+    """Serve the API in this process."""
+    import contextlib
+
+    import uvicorn
+
+    refuse_open_door(settings)
+    # uvicorn raises the signal it was stopped by once more, at its end.
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.run(
+            "api.app:create_app",
+            factory=True,
+            host=settings.api.host,
+            port=settings.api.port,
+            # Followers keep their streams while running answers come to an end.
+            timeout_graceful_shutdown=int(settings.workers.drain_s) + LINGER_S,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+        )
