@@ -179,7 +179,8 @@ _ASKS = tuple(
         rf"{_START}(?:can|could|may) [iw]e? (?:please )?(?:speak|talk|switch|chat) \w+ {_NAME}",
         rf"{_WISH} {_NAME}(?:'s| to| for| on| here| instead|\W*$)",
         rf"{_START}what (?:would|might) {_NAME} (?:say|think|answer|suggest)",
-        rf"{_START}(?:@|(?:hey|hi|hello|ok) ){_NAME}",
+        # "Hey ChatGPT" is how many greet any assistant: a habit, not an ask.
+        rf"{_START}(?:@|(?:hey|hi|hello|ok) (?!chat)){_NAME}",
         rf"^\W*{_NAME}\s*[:：](?! *(?:an?|the|its|what)\b)",
         rf"^\W*{_NAME},? (?:please|can you|could you|would you|help)\b",
         rf"{_CHINESE_ORDER}{_NAME}",

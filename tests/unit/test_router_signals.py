@@ -99,6 +99,7 @@ ask gpt-4 what the capital of France is
 Don't use llama for this, use Claude
 Could you ask Claude Sonnet 4.5 about it?
 Claude, can you help me with my homework?
+hey claude, plan a birthday dinner
 @claude summarise the email below
 Ask ChatGPT to write a poem
 I want Claude to answer this. Why is the sky blue?
@@ -143,6 +144,7 @@ Write a story about a robot named Claude
 Write a letter to Claude, my uncle
 Send an email to Claude about the meeting
 What is ChatGPT?
+Hey ChatGPT! I need better keywords for my shop
 What can Claude do?
 How do I use Claude in Python?
 Should I use Claude or GPT-4?
