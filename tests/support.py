@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
 LEASH = Path(__file__).parent / "leash.py"
 POLL_S = 0.01
+#: The client would otherwise try again by itself, for seconds, before it fails.
+NO_RETRY = Retry(NoBackoff(), 0)
 
 
 def wait_until(predicate: Callable[[], T], description: str, timeout: float = 10) -> T:
@@ -135,7 +139,7 @@ class Valkey:
         config = self.folder / "valkey.conf"
         config.write_text(self._config(), encoding="utf-8")
         self._process = start_process([str(get_binary_path()), config], self.log)
-        with Redis.from_url(self.url) as client:
+        with Redis.from_url(self.url, retry=NO_RETRY) as client:
             wait_until(lambda: self._answers(client), f"Valkey answers; its log: {self.log}")
 
     def stop(self) -> None:
