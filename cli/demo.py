@@ -50,7 +50,7 @@ async def ask_all(prepared: Prepared) -> int:
     outcomes = []
     async with FleetClient(prepared.api_url, prepared.settings.api.key) as client:
         for question in QUESTIONS:
-            out.print(f"\n? {question['message']}", style="bold", markup=False)
+            out.print(f"\n? {question['message']}", style="bold", markup=False, soft_wrap=True)
             outcomes.append(await ask(client, question, out))
     complaint = what_went_wrong(outcomes)
     if complaint:

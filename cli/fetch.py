@@ -62,10 +62,11 @@ def _download(url: str, part: Path, yes: bool) -> None:
 
 def _resume(part: Path, tag: Path) -> dict[str, str]:
     """Ask for the rest only while the server's file is still the one we began."""
+    plain = {"Accept-Encoding": "identity"}
     etag = tag.read_text(encoding="utf-8") if tag.is_file() else ""
     if not part.is_file() or not etag or etag.startswith("W/"):
-        return {}
-    return {"Range": f"bytes={part.stat().st_size}-", "If-Range": etag}
+        return plain
+    return {**plain, "Range": f"bytes={part.stat().st_size}-", "If-Range": etag}
 
 
 def _agree(part: Path, total: int, more: int, yes: bool) -> None:
@@ -89,7 +90,7 @@ def _write(response: httpx.Response, part: Path, have: int, total: int) -> None:
     )
     with Progress(*columns, console=err) as progress, part.open("ab" if have else "wb") as file:
         task = progress.add_task(part.stem, total=total or None, completed=have)
-        for block in response.iter_bytes(1024 * 1024):
+        for block in response.iter_raw():
             file.write(block)
             progress.advance(task, len(block))
 

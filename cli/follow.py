@@ -12,6 +12,9 @@ from cli.lines import printable
 from cli.screen import err
 from cli.sse import Frame
 
+#: How APIs call an answer that was cut by the number of tokens it was given.
+_OUT_OF_TOKENS = ("max_output_tokens", "max_tokens", "length")
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -29,7 +32,7 @@ class Outcome:
         """Completed, or stopped only by the number of tokens it was given."""
         reason = self.end.get("reason") or self.end.get("finish_reason")
         return self.status == "completed" or (
-            self.status == "incomplete" and reason in ("length", "max_tokens")
+            self.status == "incomplete" and reason in _OUT_OF_TOKENS
         )
 
     def as_dict(self) -> dict[str, Any]:

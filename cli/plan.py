@@ -16,7 +16,9 @@ Role = Literal["valkey", "llama-server", "router", "worker", "api", "flower"]
 WAVES: tuple[frozenset[Role], ...] = (
     frozenset({"valkey"}),
     frozenset({"llama-server"}),
-    frozenset({"router", "worker", "api", "flower"}),
+    frozenset({"router", "worker", "api"}),
+    # Nobody waits for it, so it must not take the processor from those somebody waits for.
+    frozenset({"flower"}),
 )
 #: The order of the end. The API is told first to take nothing new, and waits for the workers.
 DRAIN: tuple[Role, ...] = ("flower", "worker", "api", "router", "llama-server", "valkey")

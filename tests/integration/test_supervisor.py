@@ -161,7 +161,8 @@ async def test_the_drain_ends_users_before_what_they_use(tmp_path: Path) -> None
     await supervisor.stop()
     seen = ends.read_text().splitlines()
     # The API hears at once that it must take nothing new, and again when the workers are done.
-    assert seen == ["api 15", "worker 15", "api 2", "router 15", "llama-server 15", "valkey 15"]
+    assert sorted(seen[:2]) == ["api 15", "worker 15"]
+    assert seen[2:] == ["api 2", "router 15", "llama-server 15", "valkey 15"]
 
 
 async def test_a_process_that_does_not_listen_is_ended_after_its_grace(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ async def test_killing_ends_everything_at_once(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, Screen())
     pids = await up(supervisor, tmp_path, spec("fast", STUBBORN, grace_s=60))
     stopping = asyncio.create_task(supervisor.stop())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it has asked, and waits
     supervisor.kill()
     await asyncio.wait_for(stopping, 10)
     assert not alive(pids["fast"])
