@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -13,7 +13,7 @@ from api.posting import post
 from api.relabel import JsonAnyhow
 from api.sse import EventStream, cursor
 from api.state import Fleet, State
-from fleet.errors import InvalidRequest, NotFound
+from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
 from fleet.events import Answer, Event, fold
 from fleet.job import Job, Status
 from fleet.request import JobRequest
@@ -160,7 +160,8 @@ async def following(fleet: State, job_id: str, after: int) -> AsyncGenerator[lis
     async with aclosing(fleet.reader.follow(job_id, after)) as batches:
         async for events in batches:
             if not events:
-                await fleet.ledger.expire(job_id)
+                with suppress(StoreUnavailable):
+                    await fleet.ledger.expire(job_id)
             yield events
 
 
@@ -170,11 +171,9 @@ async def _ended(fleet: State, job_id: str, wait: float) -> Job:
             async for _ in batches:
                 pass
 
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(wait):
             await last()
-    except TimeoutError:
-        pass
     return await load(fleet, job_id)
 
 

@@ -18,7 +18,7 @@ async def post(state: State, request: JobRequest, idempotency_key: str | None) -
     """
     check(state, request)
     job_id = new_job_id()
-    body = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    body = _digest(request)
     created = await state.ledger.create(
         job_id,
         request.for_model(),
@@ -50,6 +50,13 @@ def check(state: State, request: JobRequest) -> None:
         raise InvalidRequest(f"at most {limits.tools} tools", param="tools")
     if (request.deadline_s or 0) > limits.deadline_s:
         raise InvalidRequest(f"at most {limits.deadline_s:g} seconds", param="deadline_s")
+
+
+def _digest(request: JobRequest) -> str:
+    try:
+        return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+    except ValueError as error:  # half of a surrogate pair is valid JSON, and no text
+        raise InvalidRequest("the body holds characters that are not valid Unicode") from error
 
 
 def _idempotency(key: str | None, value: str) -> tuple[str, str] | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 from redis.exceptions import RedisError
 
 from fleet import scripts
@@ -49,10 +51,12 @@ def connect(settings: Settings, connections: int = 50) -> Redis:
             socket_connect_timeout=2,
             socket_keepalive=True,
             health_check_interval=30,
+            # Once more on a connection that Redis has closed; every script bears it.
+            retry=Retry(ConstantBackoff(0.02), 1),
         )
     except ValueError as error:
         raise ConfigError(f"redis_url: {error}") from None
-    return Redis(connection_pool=pool)
+    return Redis.from_pool(pool)
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
+from fleet.errors import StoreUnavailable
 from fleet.events import Event, decode_announcement
 from fleet.ledger import READ_BATCH, Ledger
 from fleet.listener import Listener
@@ -13,6 +14,8 @@ from fleet.names import live_channel
 BEHIND_MOST = 2_000
 #: Without any news, look into the log after so many seconds all the same.
 RECHECK_S = 5.0
+#: Pause between two tries to read the log while Redis is away.
+OUTAGE_S = 0.25
 
 
 class _Inbox:
@@ -52,10 +55,10 @@ class Reader:
 
         Subscribe first, then replay, then live; what is not newer than the last event is
         dropped, and a gap in the numbers means: read the log again. An empty batch says
-        that nothing happened for `RECHECK_S`.
+        that nothing has happened for a while. An outage of Redis is waited out.
 
         Raises:
-            StoreUnavailable: Redis does not answer.
+            StoreUnavailable: Redis does not answer at the very beginning.
         """
         inbox = _Inbox()
         channel = live_channel(job_id)
@@ -66,8 +69,7 @@ class Reader:
             while True:
                 if replay or inbox.stale:
                     inbox.stale = False
-                    events = await self._ledger.read(job_id, last)
-                    replay = len(events) == READ_BATCH
+                    events, replay = await self._replay(job_id, last)
                 else:
                     arrived = await inbox.take(RECHECK_S)
                     events = newer(arrived, last)
@@ -81,6 +83,15 @@ class Reader:
                     return
         finally:
             await self._listener.remove(channel, inbox.put)
+
+    async def _replay(self, job_id: str, last: int) -> tuple[list[Event], bool]:
+        """The next events of the log, and whether there is more to replay."""
+        try:
+            events = await self._ledger.read(job_id, last)
+        except StoreUnavailable:
+            await asyncio.sleep(OUTAGE_S)
+            return [], True
+        return events, len(events) == READ_BATCH
 
 
 def newer(events: list[Event], last: int) -> list[Event]:

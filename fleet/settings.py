@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -50,10 +50,10 @@ class Limits(Strict):
     body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     messages: Annotated[int, Field(ge=1)] = 1_000
     tools: Annotated[int, Field(ge=0)] = 128
+    #: The longest `?wait=`.
     wait_s: Positive = 60.0
+    #: The longest deadline, and the one of a job that names none.
     deadline_s: Positive = 3_600.0
-    #: Jobs that may wait in one queue before new ones are refused.
-    queued_jobs: Annotated[int, Field(ge=1)] = 10_000
 
 
 class Store(Strict):
@@ -125,6 +125,12 @@ class Settings(BaseSettings):
             if twice:
                 raise ValueError(f"two models have the {what} {twice[0]!r}")
         return models
+
+    @model_validator(mode="after")
+    def _records_outlive_their_jobs(self) -> Self:
+        if self.store.retention_s < self.limits.deadline_s:
+            raise ValueError("store.retention_s must not be shorter than limits.deadline_s")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -203,6 +209,8 @@ def load(config: Path | None = None) -> Settings:
         raise ConfigError(_explain(error, path)) from None
     except SettingsError as error:
         raise ConfigError(f"{error}: {error.__cause__ or ''}") from None
+    finally:
+        _FileAndEnvironment.file_values = {}
 
 
 class _FileAndEnvironment(EnvSettingsSource):
@@ -295,6 +303,7 @@ def _explain_one(mistake: dict[str, Any]) -> str:
         return f"  {where}: unknown key; {hint}allowed: {', '.join(allowed)}"
     text = mistake["msg"].removeprefix("Value error, ")
     given = mistake.get("input")
+    where = where or "the whole"
     shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
     return f"  {where}: {text}{shown}"
 

@@ -12,7 +12,7 @@ Then the models that cannot hold the conversation leave the plan.
 
 from dataclasses import dataclass
 
-from fleet.catalogue import STAND_INS, Catalogue, Model
+from fleet.catalogue import Catalogue, Model
 from fleet.errors import ConfigError, InvalidRequest
 from router.keywords import Verdict
 from router.signals import Signals
@@ -70,12 +70,6 @@ def decide(signals: Signals, verdict: Verdict, catalogue: Catalogue) -> Decision
     )
 
 
-def known_models(catalogue: Catalogue) -> tuple[str, ...]:
-    """What a caller may put in `model`: `auto`, the enabled models, the routes they serve."""
-    names = (model.name for model in catalogue.enabled)
-    return tuple(dict.fromkeys((AUTO, *names, *_served_routes(catalogue))))
-
-
 def tokens_needed(signals: Signals, model: Model) -> int:
     """Tokens of context the conversation takes on a model: the prompt and room for the answer.
 
@@ -93,7 +87,7 @@ def _choose(signals: Signals, verdict: Verdict, catalogue: Catalogue) -> _Choice
     asks_for_claude = verdict.route == "claude" and "claude" in catalogue.routes
     if signals.has_tools and not asks_for_claude:
         return _Choice("tool", ("the request brings tools", *verdict.reasons))
-    unserved = verdict.route not in _served_routes(catalogue)
+    unserved = verdict.route not in catalogue.served_routes
     note = (f"no enabled model serves the route {verdict.route!r}",) if unserved else ()
     reasons = (*verdict.reasons, *note)
     return _Choice(verdict.route, reasons, verdict.confidence, verdict.classifier)
@@ -106,20 +100,13 @@ def _named(name: str, verdict: Verdict, catalogue: Catalogue) -> _Choice:
     if model:
         route = model.roles[0] if model.roles else verdict.route
         return _Choice(route, (f"the caller named the model {name!r}",), named=model)
-    if name in _served_routes(catalogue):
+    if name in catalogue.served_routes:
         return _Choice(name, (f"the caller named the route {name!r}",))
     resting = next((m for m in catalogue.models if name in m.roles), None)
     if resting:
         raise InvalidRequest(_why_disabled(resting), param="model")
-    known = ", ".join(known_models(catalogue))
+    known = ", ".join(catalogue.addressable)
     raise InvalidRequest(f"there is no model {name!r}; there are: {known}", param="model")
-
-
-def _served_routes(catalogue: Catalogue) -> tuple[str, ...]:
-    """The routes of the enabled models, and those that their roles may stand in for."""
-    served = set(catalogue.routes)
-    stood_in = (route for route, roles in STAND_INS.items() if served.intersection(roles))
-    return tuple(dict.fromkeys((*catalogue.routes, *stood_in)))
 
 
 def _why_disabled(model: Model) -> str:

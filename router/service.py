@@ -34,9 +34,6 @@ class Router:
         if job is None or job.status is not Status.QUEUED:
             log.info("job %s not routed: %s", job_id, job.status if job else "gone")
             return
-        ended = await self._ledger.expire(job_id)
-        if ended and ended[0]:
-            return
         try:
             decision = self.decide(job)
         except FleetError as error:

@@ -56,7 +56,9 @@ class Stack:
 
     def start_worker(self, model: str, **env: str) -> "subprocess.Popen[bytes]":
         """Start a worker for the model, as the strategy's readers would."""
-        return self.start(f"worker-{model}", "celery", "-A", "workers", "worker", "-Q", model, **env)
+        return self.start(
+            f"worker-{model}", "celery", "-A", "workers", "worker", "-Q", model, **env
+        )
 
     def wait_ready(self, *models: str) -> None:
         """Wait until the API counts a router and a worker for each of the models."""
@@ -105,7 +107,9 @@ class Stack:
         """Wait until the job has that status."""
         wait_until(lambda: self.job(job_id)["status"] == status, f"{job_id} is {status}")
 
-    def events(self, job_id: str, after: int | None = None) -> list[tuple[int, str, dict[str, Any]]]:
+    def events(
+        self, job_id: str, after: int | None = None
+    ) -> list[tuple[int, str, dict[str, Any]]]:
         """Follow the job to its end: (number, kind, data) of each event."""
         with self.reading(job_id, after) as stream:
             return list(stream)

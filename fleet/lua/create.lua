@@ -4,6 +4,10 @@
 --       5 idempotency value `job_id body_hash`, or ''   6 message, or '' when the broker is elsewhere
 --       7 queued event json   8 deadline s   9.. field, value, ...
 -- Returns {1, jobs ahead in the router's queue}, or {0, stored idempotency value}.
+-- A client that did not hear the answer sends the same call again.
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  return {1, 0}
+end
 if ARGV[5] ~= '' then
   local earlier = redis.call('GET', KEYS[4])
   if earlier then

@@ -1,6 +1,7 @@
 """The whole way of a job: post, route, stream, read, read again."""
 
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_a_reader_that_comes_back_anywhere_misses_and_repeats_nothing(
 
 def test_a_reader_that_drops_in_the_middle_of_a_live_stream_goes_on(fleet: Fleet) -> None:
     job_id = fleet.stack.post("Write a haiku [[fake n=30 tps=100]]")
-    seen = []
+    seen: list[tuple[int, str, dict[str, Any]]] = []
     while not seen or seen[-1][1] != "completed":
         with fleet.stack.reading(job_id, seen[-1][0] if seen else None) as stream:
             for _ in range(4):
@@ -113,7 +114,14 @@ def test_the_server_is_always_asked_to_stream_and_gets_only_known_fields(fleet: 
     body = next(b for b in fleet.fast.stats()["bodies"] if "marker-4711" in str(b))
     assert body["stream"] is True
     assert (body["temperature"], body["seed"]) == (0.5, 7)
-    assert set(body) <= {"messages", "stream", "stream_options", "max_tokens", "temperature", "seed"}
+    assert set(body) <= {
+        "messages",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "temperature",
+        "seed",
+    }
 
 
 def test_reasoning_and_tool_calls_arrive_apart_from_the_text(fleet: Fleet) -> None:

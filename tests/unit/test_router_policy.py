@@ -8,7 +8,7 @@ import pytest
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import ConfigError, InvalidRequest
 from router.keywords import Verdict
-from router.policy import Decision, decide, known_models, tokens_needed
+from router.policy import Decision, decide, tokens_needed
 from router.signals import Signals
 
 SIGNALS = Signals(asked_model="auto", user_turns=("hi",), has_tools=False, tokens=10)
@@ -171,13 +171,13 @@ def test_without_an_enabled_model_nothing_can_be_decided() -> None:
 
 
 def test_a_caller_may_name_auto_the_enabled_models_and_the_routes() -> None:
-    assert known_models(THREE) == ("auto", "fast", "tool", "large", "claude")
-    assert known_models(LOCAL) == ("auto", "fast", "tool", "large")
+    assert THREE.addressable == ("auto", "fast", "tool", "large", "claude")
+    assert LOCAL.addressable == ("auto", "fast", "tool", "large")
     named = Catalogue((model("qwen", roles=("tool", "code")),))
-    assert known_models(named) == ("auto", "qwen", "tool", "code", "fast", "large")
+    assert named.addressable == ("auto", "qwen", "tool", "code", "fast", "large")
 
 
 def test_every_known_model_can_be_decided() -> None:
     for catalogue in (TWO, THREE, LOCAL):
-        for name in known_models(catalogue):
+        for name in catalogue.addressable:
             assert decided(catalogue=catalogue, asked=name).plan

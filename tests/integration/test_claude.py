@@ -1,0 +1,128 @@
+"""The queue `claude`: last in every plan, first when asked for, never beyond its cap."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from redis import Redis
+
+from tests.fakes.handle import Fake
+from tests.integration.conftest import MODEL
+from tests.stack import Stack
+from tests.support import ROOT, Valkey
+
+CLAUDE = """
+[[models]]
+name = "claude"
+kind = "anthropic"
+url = "{url}"
+calls_per_day = 3
+timeouts = {{ between_tokens_s = 2 }}
+"""
+
+
+@dataclass
+class WithClaude:
+    """A fleet of one local model and Claude."""
+
+    stack: Stack
+    local: Fake
+    claude: Fake
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithClaude]:
+    folder = tmp_path_factory.mktemp("claude")
+    valkey = Valkey(folder)
+    valkey.start()
+    local = Fake("llama_server", folder / "local.log", "--slots=4")
+    claude = Fake("anthropic_api", folder / "anthropic.log", "--slots=64")
+    local.start()
+    claude.start()
+    entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
+    config = entries + CLAUDE.format(url=claude.url)
+    stack = Stack(folder, valkey.url, config, FLEET_MODELS__CLAUDE__ENABLED="true")
+    stack.start_api()
+    stack.start_router()
+    stack.start_worker("fast")
+    stack.start_worker("claude", ANTHROPIC_API_KEY="sk-test")
+    stack.wait_ready("fast", "claude")
+    yield WithClaude(stack, local, claude)
+    stack.stop()
+    local.close()
+    claude.close()
+    valkey.stop()
+
+
+@pytest.fixture
+def fleet(running: WithClaude) -> WithClaude:
+    """The fleet on a new day: nothing spent, everybody well."""
+    with Redis.from_url(running.stack.env["FLEET_REDIS_URL"]) as client:
+        spent = list(client.scan_iter("fleet:calls:*"))
+        if spent:
+            client.delete(*spent)
+    if running.local.process is None:
+        running.local.start()
+    running.local.control()
+    running.claude.control()
+    return running
+
+
+def test_claude_answers_when_the_local_models_fail_and_only_up_to_its_cap(
+    fleet: WithClaude,
+) -> None:
+    stack = fleet.stack
+    before = fleet.claude.stats()["requests"]
+    assert stack.ended(stack.post("Write a haiku"))["model"] == "fast"
+    assert fleet.claude.stats()["requests"] == before
+
+    asked = stack.ended(stack.post("Use Claude for this: write a haiku"))
+    assert (asked["status"], asked["model"]) == ("completed", "claude")
+    assert asked["answer"]["content"]
+    assert asked["usage"]["completion_tokens"] > 0
+    assert asked["plan"] == ["claude", "fast"]
+
+    fleet.local.stop()
+    for _ in range(2):
+        job = stack.ended(stack.post("Write a haiku"))
+        assert (job["status"], job["model"]) == ("completed", "claude")
+        assert job["tried"][0]["code"] == "server_unreachable"
+
+    beyond = stack.ended(stack.post("Write a haiku"))
+    assert beyond["status"] == "failed"
+    assert beyond["error"]["code"] == "all_models_unavailable"
+    assert [t["code"] for t in beyond["tried"]] == ["server_unreachable", "cap_reached"]
+    assert fleet.claude.stats()["requests"] == before + 3
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "code"),
+    [
+        ({"fail": 401}, "failed", "server_failed"),
+        ({"fail": 429, "retry_after": 1}, "failed", "server_failed"),
+        ({"fail": 529}, "failed", "server_failed"),
+        ({"fail": 400}, "failed", "refused"),
+        ({"noend": 1}, "failed", "stream_cut"),
+        ({"error_event": 2}, "failed", "server_failed"),
+        ({"cut": 2}, "failed", None),
+    ],
+)
+def test_a_failing_claude_is_never_an_empty_success(
+    fleet: WithClaude, mode: dict[str, int], status: str, code: str | None
+) -> None:
+    fleet.local.stop()
+    fleet.claude.control(**mode)
+    job = fleet.stack.ended(fleet.stack.post("Use Claude for this"))
+    assert job["status"] == status
+    assert job["tried"][0]["model"] == "claude"
+    assert code in (None, job["tried"][0]["code"])
+
+
+def test_only_the_worker_of_claude_imports_the_sdk() -> None:
+    code = (
+        "import sys, router.celery, workers.celery, workers.llama, api.app, cli.main;"
+        "assert not {'anthropic', 'httpx2'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -1,0 +1,261 @@
+"""The scripts: what may happen to a job, and what may not."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest_asyncio
+
+from fleet.dispatch import Dispatcher
+from fleet.events import Event, Kind, event_data
+from fleet.job import MOVES, Job, Status, new_job_id
+from fleet.journal import Writer
+from fleet.ledger import Ledger, connect
+from fleet.listener import Listener
+from fleet.names import job_key, queue_list
+from fleet.reader import Reader
+from fleet.settings import Settings
+from tests.support import Valkey, until
+
+MODELS: Any = (
+    {"name": "fast", "url": "http://127.0.0.1:1"},
+    {"name": "tool", "url": "http://127.0.0.1:2"},
+)
+DECISION = {"route": "fast", "model": "fast", "plan": ["fast", "tool"], "reasons": ["a test"]}
+DONE = [Kind.COMPLETED, event_data(Kind.COMPLETED, finish_reason="stop")]
+
+
+def settings_for(url: str) -> Settings:
+    workers: Any = {"lease_s": 0.2, "max_attempts": 3}
+    return Settings(redis_url=url, models=MODELS, workers=workers)
+
+
+@pytest_asyncio.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    settings = settings_for(redis_url)
+    client = connect(settings)
+    yield Ledger(client, settings, Dispatcher(settings))
+    await client.aclose()
+
+
+async def created(ledger: Ledger, deadline_s: float = 60) -> str:
+    job_id = new_job_id()
+    request = {"messages": [{"role": "user", "content": "hi"}]}
+    await ledger.create(
+        job_id, request, asked_model="auto", priority=3, deadline_s=deadline_s, metadata={}
+    )
+    return job_id
+
+
+async def routed(ledger: Ledger, **how: Any) -> str:
+    job_id = await created(ledger, **how)
+    job = await ledger.load(job_id)
+    assert job
+    assert await ledger.route(job, DECISION)
+    return job_id
+
+
+async def claimed(ledger: Ledger, job_id: str, owner: str = "a") -> Job:
+    claim = await ledger.claim(job_id, "fast", owner)
+    assert claim.job, claim.refusal
+    return claim.job
+
+
+async def append(ledger: Ledger, job: Job, seq: int, *words: str) -> int:
+    from fleet.scripts import APPEND
+
+    events = [part for word in words for part in ("token", f'{{"content":"{word}"}}')]
+    keys, args = ledger.append_call(job.id, job.attempt, seq, events)
+    result: int = await APPEND(ledger.client, keys, args)
+    return result
+
+
+async def test_create_and_route_put_their_messages_into_the_queues(ledger: Ledger) -> None:
+    job_id = await routed(ledger)
+    redis: Any = ledger.client
+    assert await redis.llen(queue_list("router", 3)) == 1
+    assert await redis.llen(queue_list("fast", 3)) == 1
+    job = await ledger.load(job_id)
+    assert job
+    assert (job.status, job.plan, job.seq) == (Status.ROUTED, ("fast", "tool"), 2)
+    assert not await ledger.route(job, DECISION)
+
+
+async def test_a_leased_job_is_not_taken_twice_and_a_lost_one_is(ledger: Ledger) -> None:
+    job_id = await routed(ledger)
+    first = await claimed(ledger, job_id)
+    assert (await ledger.claim(job_id, "fast", "b")).refusal == "leased"
+    assert (await ledger.claim(job_id, "tool", "b")).refusal == "elsewhere"
+    assert await append(ledger, first, first.seq, "x") == first.seq + 1
+    await asyncio.sleep(0.25)
+    second = await claimed(ledger, job_id, "b")
+    assert (first.attempt, second.attempt) == (1, 2)
+    kinds = [event.kind for event in await ledger.read(job_id, -1)]
+    assert kinds == ["queued", "routed", "started", "token", "restarted", "started"]
+
+
+async def test_an_old_attempt_is_fenced_from_every_write(ledger: Ledger) -> None:
+    job_id = await routed(ledger)
+    old = await claimed(ledger, job_id)
+    await asyncio.sleep(0.25)
+    new = await claimed(ledger, job_id, "b")
+    before = await ledger.read(job_id, -1)
+    assert await append(ledger, old, new.seq, "ghost") == -1
+    assert not await ledger.finish(old, new.seq, Status.COMPLETED, DONE, {})
+    assert not await ledger.hand_over(old, new.seq, 1, "ghost", [])
+    assert not await ledger.renew(old)
+    assert await ledger.read(job_id, -1) == before
+    assert await ledger.renew(new)
+
+
+async def test_a_write_repeated_after_a_lost_answer_changes_nothing(ledger: Ledger) -> None:
+    job = await claimed(ledger, await routed(ledger))
+    assert await append(ledger, job, job.seq, "a", "b") == job.seq + 2
+    assert await append(ledger, job, job.seq, "a", "b") == job.seq + 2
+    assert await append(ledger, job, job.seq, "c") == -1
+    assert await ledger.finish(job, job.seq + 2, Status.COMPLETED, DONE, {})
+    assert await ledger.finish(job, job.seq + 2, Status.COMPLETED, DONE, {})
+    events = await ledger.read(job.id, -1)
+    assert [event.kind for event in events][-3:] == ["token", "token", "completed"]
+    assert [event.seq for event in events] == list(range(len(events)))
+
+
+async def test_a_worker_that_did_not_hear_its_claim_may_claim_again(ledger: Ledger) -> None:
+    job_id = await routed(ledger)
+    first = await claimed(ledger, job_id, "a")
+    again = await claimed(ledger, job_id, "a")
+    assert again.attempt == first.attempt + 1
+
+
+async def test_a_job_that_kills_its_workers_is_given_up(ledger: Ledger) -> None:
+    job_id = await routed(ledger)
+    for _ in range(3):
+        await claimed(ledger, job_id)
+        await asyncio.sleep(0.25)
+    assert (await ledger.claim(job_id, "fast", "b")).refusal == "poisoned"
+    events = await ledger.read(job_id, -1)
+    assert events[-1].kind == "failed"
+    assert events[-1].payload()["error"]["code"] == "too_many_attempts"
+
+
+async def test_handing_over_in_good_order_burns_no_attempt(ledger: Ledger) -> None:
+    job_id = await routed(ledger)
+    for _ in range(10):
+        job = await claimed(ledger, job_id)
+        assert await ledger.hand_over(job, job.seq, 0, "drain", [])
+    assert (await claimed(ledger, job_id)).attempt == 11
+
+
+async def test_a_terminal_state_absorbs_everything(ledger: Ledger) -> None:
+    job = await claimed(ledger, await routed(ledger))
+    assert await ledger.cancel(job.id) == (True, Status.CANCELLED)
+    before = await ledger.read(job.id, -1)
+    assert await ledger.cancel(job.id) == (False, Status.CANCELLED)
+    assert await ledger.expire(job.id) == (False, Status.CANCELLED)
+    assert await append(ledger, job, job.seq, "x") == -1
+    assert not await ledger.finish(job, job.seq + 1, Status.COMPLETED, DONE, {})
+    assert (await ledger.claim(job.id, "fast", "b")).refusal == "ended"
+    await ledger.fail_unrouted(job.id, {"code": "x"})
+    assert await ledger.read(job.id, -1) == before
+    assert before[-1].kind == "cancelled"
+
+
+async def test_many_ends_at_once_leave_exactly_one(ledger: Ledger) -> None:
+    job = await claimed(ledger, await routed(ledger))
+    await asyncio.gather(
+        *(ledger.cancel(job.id) for _ in range(10)),
+        *(ledger.finish(job, job.seq, Status.COMPLETED, DONE, {}) for _ in range(10)),
+    )
+    events = await ledger.read(job.id, -1)
+    assert sum(event.terminal for event in events) == 1
+    assert events[-1].terminal
+
+
+async def test_an_expired_job_can_be_neither_routed_nor_claimed(ledger: Ledger) -> None:
+    unrouted = await created(ledger, deadline_s=0.05)
+    waiting = await routed(ledger, deadline_s=0.05)
+    await asyncio.sleep(0.1)
+    job = await ledger.load(unrouted)
+    assert job
+    assert not await ledger.route(job, DECISION)
+    assert (await ledger.claim(waiting, "fast", "a")).refusal == "expired"
+    for job_id in (unrouted, waiting):
+        assert [e.kind for e in await ledger.read(job_id, -1)][-1] == "expired"
+
+
+async def test_an_unknown_job_is_nobodys(ledger: Ledger) -> None:
+    assert await ledger.load("job_x") is None
+    assert (await ledger.claim("job_x", "fast", "a")).refusal == "gone"
+    assert await ledger.cancel("job_x") is None
+
+
+async def test_a_daily_allowance_is_never_exceeded_by_a_crowd(ledger: Ledger) -> None:
+    numbers = await asyncio.gather(*(ledger.spend_call("claude", 20) for _ in range(100)))
+    assert sorted(n for n in numbers if n) == list(range(1, 21))
+
+
+async def test_redis_that_forgot_the_scripts_is_told_them_again(ledger: Ledger) -> None:
+    redis: Any = ledger.client
+    job = await claimed(ledger, await routed(ledger))
+    writer = Writer(ledger)
+    writer.start()
+    await redis.script_flush()
+    log = writer.open(job)
+    log.add("text", "hello")
+    await log.drained()
+    await redis.script_flush()
+    assert await ledger.finish(job, log.seq, Status.COMPLETED, DONE, {})
+    await writer.stop()
+    assert [e.kind for e in await ledger.read(job.id, job.seq - 1)] == ["token", "completed"]
+
+
+async def test_every_status_has_its_moves() -> None:
+    assert set(MOVES) == set(Status)
+
+
+async def test_a_writer_and_readers_through_a_restart_of_redis(own_valkey: Valkey) -> None:
+    settings = settings_for(own_valkey.url)
+    client = connect(settings)
+    ledger = Ledger(client, settings, Dispatcher(settings))
+    listener = Listener(settings)
+    await listener.start()
+    reader = Reader(ledger, listener)
+    job = await claimed(ledger, await routed(ledger))
+    writer = Writer(ledger)
+    writer.start()
+    log = writer.open(job)
+    seen: list[Event] = []
+
+    async def follow() -> None:
+        async for events in reader.follow(job.id):
+            seen.extend(events)
+
+    following = asyncio.create_task(follow())
+    for n in range(5):
+        log.add("text", f" w{n}")
+        await log.drained()
+    await until(lambda: len(seen) >= 8, "the reader has caught up")
+    own_valkey.kill()
+    for n in range(5, 10):
+        log.add("text", f" w{n}")
+    assert not following.done()
+    await asyncio.to_thread(own_valkey.start)
+    await log.drained()
+    assert await ledger.finish(job, log.seq, Status.COMPLETED, DONE, {})
+    async with asyncio.timeout(15):
+        await following
+    assert [event.seq for event in seen] == list(range(len(seen)))
+    text = "".join(e.payload().get("content", "") for e in seen if e.kind == "token")
+    assert text == "".join(f" w{n}" for n in range(10))
+    assert seen[-1].kind == "completed"
+    await writer.stop()
+    await listener.stop()
+    await client.aclose()
+
+
+async def test_every_key_of_a_job_expires(ledger: Ledger) -> None:
+    job_id = await created(ledger)
+    redis: Any = ledger.client
+    assert 0 < await redis.ttl(job_key(job_id)) <= 86_400 + 3_600
+    await ledger.cancel(job_id)
+    assert 0 < await redis.ttl(job_key(job_id)) <= 86_400

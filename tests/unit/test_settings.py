@@ -1,0 +1,115 @@
+"""Settings: one file, the environment over it, every mistake named."""
+
+from pathlib import Path
+
+import pytest
+
+from fleet.errors import ConfigError
+from fleet.settings import load, preset_names, preset_path
+
+SMALLEST = '[[models]]\nname = "{0}"\nurl = "http://127.0.0.1:{1}"\n'
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "fleet.toml"
+    path.write_text(SMALLEST.format("fast", 8081) + SMALLEST.format("my-model", 8080))
+    return path
+
+
+def test_three_lines_per_model_are_enough(config: Path) -> None:
+    fast, other = load(config).models
+    assert (fast.name, fast.base_url, fast.queue) == ("fast", "http://127.0.0.1:8081", "fast")
+    assert fast.roles == ("fast",)
+    assert (other.roles, other.slots) == (("fast", "tool", "large"), 1)
+
+
+def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLEET_API__PORT", "8001")
+    monkeypatch.setenv("FLEET_REDIS_URL", "redis://10.0.0.1:6379/2")
+    monkeypatch.setenv("FLEET_MODELS__MY_MODEL__SLOTS", "7")
+    monkeypatch.setenv("FLEET_MODELS__MY_MODEL__ROLES", '["tool"]')
+    settings = load(config)
+    assert settings.api.port == 8001
+    assert settings.redis_url == "redis://10.0.0.1:6379/2"
+    assert (settings.models[1].slots, settings.models[1].roles) == (7, ("tool",))
+    assert settings.models[0].slots == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "[api]\nprot = 1\n",
+            ["api.prot: unknown key; did you mean 'port'?", "allowed: host, port"],
+        ),
+        ("[api]\nport = 99999\n", ["api.port", "65535", "99999"]),
+        ("[apo]\nport = 1\n", ["apo: unknown key; did you mean 'api'?"]),
+        ('[[models]]\nname = "a"\n', ["models[0]", "url"]),
+        ('[[models]]\nname = "a"\nulr = "http://x"\n', ["models[0].ulr", "did you mean 'url'?"]),
+        ('[[models]]\nname = "A b"\nurl = "http://x"\n', ["models[0].name", "'A b'"]),
+        ('[[models]]\nname = "a"\nurl = "x"\n', ["models[0].url"]),
+        ('[[models]]\nname = "a"\nurl = "http://x"\nslots = 0\n', ["models[0].slots", "0"]),
+        ('[[models]]\nname = "auto"\nurl = "http://x"\n', ["auto"]),
+        (SMALLEST.format("a", 1) + SMALLEST.format("a", 2), ["two models have the name 'a'"]),
+        ("[api\n", ["not valid TOML", "line 1"]),
+        ("models = 3\n", ["models"]),
+        ("[store]\nretention_s = 60\n[limits]\ndeadline_s = 61\n", ["store.retention_s"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_the_cure(
+    tmp_path: Path, text: str, told: list[str]
+) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load(path)
+    for part in (str(path), *told):
+        assert part in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("FLEET_API__PROT", "1", "api.prot"),
+        ("FLEET_APY__PORT", "1", "FLEET_APY__PORT: no such setting; did you mean FLEET_API?"),
+        ("FLEET_MODELS__SLOW__URL", "http://x", "FLEET_MODELS__SLOW: the catalogue has no such"),
+        ("FLEET_API__PORT", "many", "api.port"),
+        ("FLEET_MODELS__FAST__SLOTS", "many", "models[0].slots"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_named_too(
+    config: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError) as error:
+        load(config)
+    assert told in error.value.message
+
+
+def test_a_missing_file_and_a_missing_preset_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: no such file"):
+        load(tmp_path / "nowhere.toml")
+    with pytest.raises(ConfigError, match="no preset 'nothing'; there are: demo"):
+        preset_path("nothing")
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_valid_and_serves_every_route(name: str) -> None:
+    catalogue = load(preset_path(name)).catalogue
+    for route in ("fast", "tool", "large"):
+        first = catalogue.for_route(route)[0]
+        assert not first.external
+
+
+def test_claude_is_in_no_plan_without_a_key_and_last_with_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = preset_path("two-models")
+    assert "claude" not in load(path).catalogue.addressable
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-test")
+    catalogue = load(path).catalogue
+    assert [m.name for m in catalogue.for_route("fast")] == ["fast", "tool", "claude"]
+    assert [m.name for m in catalogue.for_route("large")] == ["tool", "fast", "claude"]
+    assert catalogue.for_route("claude")[0].name == "claude"
+    assert catalogue["claude"].calls_per_day == 100
