@@ -14,6 +14,7 @@ from cli.supervisor import Supervisor
 from cli.up import disk_cost, show_and_wait
 from fleet.home import home
 
+#: Temperature 0: the same answers on every machine, and a tiny model's best ones.
 QUESTIONS: tuple[dict[str, Any], ...] = (
     {"message": "Write a haiku about coding", "max_tokens": 48},
     {"message": "What is the weather in Paris?", "max_tokens": 48},
@@ -51,7 +52,7 @@ async def ask_all(prepared: Prepared) -> int:
     async with FleetClient(prepared.api_url, prepared.settings.api.key) as client:
         for question in QUESTIONS:
             out.print(f"\n? {question['message']}", style="bold", markup=False, soft_wrap=True)
-            outcomes.append(await ask(client, question, out))
+            outcomes.append(await ask(client, {**question, "temperature": 0}, out))
     complaint = what_went_wrong(outcomes)
     if complaint:
         err.print(complaint, style="red", markup=False)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli.client import FleetClient
+from cli.failures import NoFleet
 from cli.lines import printable
 from cli.screen import err
 from cli.sse import Frame
@@ -24,7 +25,7 @@ class Outcome:
     content: str = ""
     #: The data of its last event.
     end: dict[str, Any] = field(default_factory=dict)
-    #: The job's record after its end.
+    #: The job's record after its end; what its events said, where the API is gone by then.
     job: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,6 +64,7 @@ class Follower:
     def take(self, frame: Frame) -> None:
         """One event."""
         data = frame.payload()
+        self._remember(frame.kind, data)
         if frame.kind == "routed":
             self._note(route_line(data))
         elif frame.kind == "token":
@@ -73,6 +75,16 @@ class Follower:
             self._note(f"begun again on {data.get('model')}: {why}", style="yellow")
         elif frame.kind in ("completed", "failed", "cancelled", "expired", "incomplete"):
             self.outcome.status, self.outcome.end = frame.kind, data
+
+    def _remember(self, kind: str, data: dict[str, Any]) -> None:
+        """Keep what the record would say."""
+        job = self.outcome.job
+        if kind in ("routed", "started", "restarted"):
+            job |= {key: data[key] for key in ("route", "model") if data.get(key)}
+        elif kind == "usage":
+            job["usage"] = {key: data[key] for key in data if key not in ("type", "at")}
+        elif data.get("error"):
+            job |= {"error": data["error"], "tried": data.get("tried")}
 
     def _token(self, data: dict[str, Any]) -> None:
         text = str(data.get("content") or "")
@@ -100,9 +112,10 @@ class Follower:
             self._screen.print()
             self._midline = False
 
-    def finish(self, job: dict[str, Any]) -> Outcome:
+    def finish(self, record: dict[str, Any]) -> Outcome:
         """The job's record after its end: the speed, and what it called."""
-        self.outcome.job = job
+        job = self.outcome.job = self.outcome.job | record
+        self.outcome.status = self.outcome.status or str(job.get("status"))
         for call in (job.get("answer") or {}).get("tool_calls") or ():
             function = call.get("function") or {}
             self._note(f"calls {function.get('name')}({function.get('arguments')})", "cyan")
@@ -117,9 +130,13 @@ async def follow(
     follower = Follower(screen, silent=silent)
     async for frame in client.events(job_id):
         follower.take(frame)
-    job = await client.job(job_id)
-    follower.outcome.status = follower.outcome.status or str(job.get("status"))
-    return follower.finish(job)
+    try:
+        record = await client.job(job_id)
+    except NoFleet:  # it drains: running answers come to their end, new calls find nobody
+        if not follower.outcome.status:
+            raise
+        record = {"id": job_id}
+    return follower.finish(record)
 
 
 async def ask(

@@ -28,7 +28,7 @@ def show_list(
         return 0
     table = Table()
     for column in ("id", "status", "model", "route", "created"):
-        table.add_column(column, no_wrap=column == "id")
+        table.add_column(column, no_wrap=True)
     for job in answer.get("jobs") or ():
         cells = [str(job.get(key) or "") for key in ("id", "status", "model", "route")]
         table.add_row(*cells, moment(job.get("created_at")))
@@ -75,10 +75,12 @@ def described(job: dict[str, Any]) -> dict[str, str]:
 
 
 def moment(milliseconds: int | None) -> str:
-    """A time of day, or nothing."""
+    """A time of day, with its date if that is not today's; or nothing."""
     if not milliseconds:
         return ""
-    return datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M:%S")
+    then = datetime.fromtimestamp(milliseconds / 1000)
+    today = then.date() == datetime.now().date()
+    return then.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
 
 
 def _follow(url: str | None, job_id: str, as_json: bool) -> int:

@@ -181,7 +181,7 @@ def _signals(
     def heard() -> None:
         if not first:
             first.append(time.monotonic())
-            announcer.say("Stopping: running answers may end. Ctrl-C again stops at once.")
+            announcer.say("Stopping: running answers may still finish. Ctrl-C again stops at once.")
             drain()
         elif time.monotonic() - first[0] > _SAME_KEYSTROKE_S:
             kill()

@@ -123,7 +123,8 @@ def worker(
     from cli.roles import run_worker
     from cli.solo import settings_of_role
 
-    run_worker(settings_of_role(config), model, slots, url)
+    settings, joined = settings_of_role(config)
+    run_worker(settings, model, slots, url, another=joined)
 
 
 @app.command()
@@ -132,7 +133,8 @@ def router(config: Config = None) -> None:
     from cli.roles import run_router
     from cli.solo import settings_of_role
 
-    run_router(settings_of_role(config))
+    settings, joined = settings_of_role(config)
+    run_router(settings, another=joined)
 
 
 @app.command()
@@ -141,7 +143,7 @@ def api(config: Config = None) -> None:
     from cli.roles import run_api
     from cli.solo import settings_of_role
 
-    run_api(settings_of_role(config))
+    run_api(settings_of_role(config)[0])
 
 
 @app.command()

@@ -42,6 +42,11 @@ class ProcessSpec:
     #: Gets SIGTERM when the drain begins, SIGINT (hurry) when its turn comes.
     closes_first: bool = False
 
+    @property
+    def label(self) -> str:
+        """How it is called in a sentence."""
+        return self.name if self.name == self.role else f"{self.role} {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Program:

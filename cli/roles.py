@@ -16,18 +16,22 @@ _ALONE = ("--without-gossip", "--without-mingle")
 LINGER_S = 5
 
 
-def router_argv(log_level: str) -> tuple[str, ...]:
+def router_argv(log_level: str, *, another: bool = False) -> tuple[str, ...]:
     """`celery -A router worker …`."""
-    return _celery("router", ROUTER_QUEUE, "router", log_level)
+    return _celery("router", ROUTER_QUEUE, _node("router", another), log_level)
 
 
-def worker_argv(model: Model, log_level: str, slots: int | None = None) -> tuple[str, ...]:
+def worker_argv(
+    model: Model, log_level: str, slots: int | None = None, *, another: bool = False
+) -> tuple[str, ...]:
     """`celery -A workers worker …` for one model: its queue, its name, its slots."""
-    return (
-        *_celery("workers", model.queue, model.name, log_level),
-        "-c",
-        str(slots or model.slots),
-    )
+    command = _celery("workers", model.queue, _node(model.name, another), log_level)
+    return (*command, "-c", str(slots or model.slots))
+
+
+def _node(name: str, another: bool) -> str:
+    """Name of the Celery node; a second one on the same machine must not share it."""
+    return f"{name}-{os.getpid()}" if another else name
 
 
 def flower_argv(port: int) -> tuple[str, ...]:
@@ -84,12 +88,14 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def run_router(settings: Settings) -> None:
-    """Become the router's process."""
-    _become(router_argv(settings.log_level))
+def run_router(settings: Settings, *, another: bool = False) -> None:
+    """Become a router's process."""
+    _become(router_argv(settings.log_level, another=another))
 
 
-def run_worker(settings: Settings, name: str, slots: int | None, url: str | None) -> None:
+def run_worker(
+    settings: Settings, name: str, slots: int | None, url: str | None, *, another: bool = False
+) -> None:
     """Become a worker of one model."""
     model = find_model(settings.catalogue, name)
     _refuse_idle(model)
@@ -99,7 +105,7 @@ def run_worker(settings: Settings, name: str, slots: int | None, url: str | None
         os.environ[model_variable(name, "url")] = url
     elif model.url is None and not model.external:
         raise ConfigError(f"{name}: give its server's address with --url, or start `fleet up`")
-    _become(worker_argv(model, settings.log_level, slots))
+    _become(worker_argv(model, settings.log_level, slots, another=another))
 
 
 def _refuse_idle(model: Model) -> None:

@@ -92,9 +92,10 @@ class Supervisor:
 
     def _died(self, child: Child, code: int, pause: float) -> None:
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        name = f"{child.spec.role} {child.spec.name}"
-        self._announcer.say(f"{name} {how}; starting it again in {pause:g} s", style="yellow")
-        if not self._verbose:
+        self._announcer.say(
+            f"{child.spec.label} {how}; starting it again in {pause:g} s", style="yellow"
+        )
+        if not self._verbose and code > 0:  # what it died of; a signal comes from outside
             for line in list(child.tail)[-3:]:
                 self._announcer.child_line(child.spec.name, line)
 
@@ -115,6 +116,6 @@ class Supervisor:
             reason = f"not within {allowed:g} s: {reason}"
         said = "\n".join(f"  {line}" for line in child.tail)
         raise StartFailed(
-            f"{child.spec.role} {child.spec.name} did not start: {reason}.\n{said}\n"
+            f"{child.spec.label} did not start: {reason}.\n{said}\n"
             f"All it said: {self._logs / (child.spec.name + '.log')}"
         )

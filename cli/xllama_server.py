@@ -7,6 +7,7 @@ the flags that `cli.embedded` writes, by the same names.
 """
 
 import argparse
+import os
 import signal
 from typing import Any
 
@@ -64,7 +65,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     server = xllamacpp.Server(parameters(args, xllamacpp.CommonParams()))
     signal.sigwait(ends)
-    del server
+    # Its own end would wait for streams that nobody reads any more.
+    os._exit(0 if server else 1)
 
 
 if __name__ == "__main__":

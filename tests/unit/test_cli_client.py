@@ -178,6 +178,21 @@ async def test_nothing_left_to_read_is_an_end(api: Api) -> None:
     assert outcome.status == "completed"
 
 
+async def test_an_answer_that_ended_while_the_api_went_away_is_an_answer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(self: FleetClient, job_id: str) -> dict[str, Any]:
+        raise NoFleet(self.base_url)
+
+    monkeypatch.setattr(FleetClient, "job", gone)
+    usage = {"completion_tokens": 2, "timings": {"predicted_per_second": 70.0}}
+    api.way[-1:] = [("usage", usage), ("completed", {})]
+    outcome = await question(api, Console(file=StringIO()))
+    assert outcome.well
+    assert outcome.as_dict()["model"] == "fast"
+    assert outcome.as_dict()["usage"] == usage
+
+
 async def test_leaving_a_question_cancels_its_job(api: Api) -> None:
     api.way = api.way[:4]
     api.never_ends = True
