@@ -1,6 +1,8 @@
 """From a checked body to a job in the router's queue."""
 
 import hashlib
+import json
+from typing import Any
 
 from api.state import State
 from fleet.errors import Conflict, InvalidRequest
@@ -18,10 +20,11 @@ async def post(state: State, request: JobRequest, idempotency_key: str | None) -
     """
     check(state, request)
     job_id = new_job_id()
-    body = _digest(request)
+    record = request.for_model()
+    body = _digest([record, request.model, request.priority, request.deadline_s, request.metadata])
     created = await state.ledger.create(
         job_id,
-        request.for_model(),
+        record,
         asked_model=request.model,
         priority=request.priority,
         deadline_s=request.deadline_s or state.settings.limits.deadline_s,
@@ -52,10 +55,11 @@ def check(state: State, request: JobRequest) -> None:
         raise InvalidRequest(f"at most {limits.deadline_s:g} seconds", param="deadline_s")
 
 
-def _digest(request: JobRequest) -> str:
+def _digest(posted: list[Any]) -> str:
     try:
-        return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-    except ValueError as error:  # half of a surrogate pair is valid JSON, and no text
+        text = json.dumps(posted, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+    except UnicodeEncodeError as error:  # half of a surrogate pair is valid JSON, and no text
         raise InvalidRequest("the body holds characters that are not valid Unicode") from error
 
 

@@ -36,7 +36,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         yield State(settings, ledger, Reader(ledger, listener))
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # a plain function would cost a thread
     return cast(State, request.app.state.fleet)
 
 

@@ -13,12 +13,13 @@ and not the message is what remembers a job.
 
 import asyncio
 import logging
+import socket
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any
 
 import uvloop
@@ -32,7 +33,7 @@ Handler = Callable[..., Awaitable[None]]
 Lifespan = Callable[[], AbstractAsyncContextManager[Mapping[str, Handler]]]
 
 #: Two threads share the interpreter: hand it over fast, or each token waits up to 5 ms.
-SWITCH_INTERVAL_S = 0.0005
+SWITCH_INTERVAL_S = 0.00005
 
 
 class AsyncioPool(BasePool):  # type: ignore[misc]
@@ -45,7 +46,11 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """Start the loop and wait until the application's lifespan has begun."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._finished: deque[Callable[[], None]] = deque()
-        self._hub: Any = None
+        # Celery's loop runs what a callback adds only after its next poll, up to a second
+        # later. What a readable socket triggers comes before it: so that is our bell.
+        self._bell, self._ringer = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ringer.setblocking(False)
         self._loop = uvloop.new_event_loop()
         self._running: set[asyncio.Task[None]] = set()
         self._handlers: Mapping[str, Handler] = {}
@@ -63,12 +68,15 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._bell.close()
+        self._ringer.close()
 
     on_terminate = on_stop
 
     def register_with_event_loop(self, loop: Any) -> None:
-        """Celery tells its own loop, on which acknowledgements must happen."""
-        self._hub = loop
+        """Acknowledgements must happen on Celery's own loop; called again after an outage."""
+        loop.add_reader(self._bell.fileno(), self._answer)
+        self._ring()
 
     def on_apply(
         self,
@@ -82,9 +90,9 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         """Start one task. `args` are those of Celery's `trace_task`."""
         name, _task_id, _request, body, content_type, content_encoding = args
         arguments = _arguments(body, content_type, content_encoding)
+        self._loop.call_soon_threadsafe(self._begin, name, arguments, callback)
         if accept_callback:
             accept_callback(threading.get_ident(), time.monotonic())
-        self._loop.call_soon_threadsafe(self._begin, name, arguments, callback)
 
     def _begin(self, name: str, arguments: list[Any], callback: Any) -> None:
         task = self._loop.create_task(self._one(name, arguments, callback))
@@ -102,8 +110,17 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
             result = (True, ExceptionInfo(), time.monotonic() - started)
         if callback:
             self._finished.append(lambda: callback(result))
-            if self._hub is not None:
-                self._hub.call_soon(self._deliver)
+            if len(self._finished) == 1:
+                self._ring()
+
+    def _ring(self) -> None:
+        with suppress(BlockingIOError):  # then it rings already
+            self._ringer.send(b".")
+
+    def _answer(self, *_: Any) -> None:
+        with suppress(BlockingIOError):
+            self._bell.recv(4096)
+        self._deliver()
 
     def _deliver(self) -> None:
         """On Celery's thread: acknowledge what has finished."""

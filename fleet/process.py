@@ -12,6 +12,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from fleet.errors import StoreUnavailable
 from fleet.ledger import Ledger, store_errors
 from fleet.names import NODE_TTL_S, NODES, node_key
 
@@ -34,6 +35,21 @@ def set_up_logging(level: str) -> None:
 def node_name(role: str) -> str:
     """Name of this process: role, host and pid."""
     return f"{role}@{socket.gethostname()}:{os.getpid()}"
+
+
+async def wait_for_store(ledger: Ledger) -> None:
+    """Return when Redis answers; says every few seconds that it does not."""
+    told = 0.0
+    while True:
+        try:
+            await ledger.ping()
+        except StoreUnavailable as error:
+            if time.monotonic() - told > 5:
+                log.warning("waiting: %s", error)
+                told = time.monotonic()
+            await asyncio.sleep(0.2)
+        else:
+            return
 
 
 class Heartbeat:

@@ -3,6 +3,7 @@
 from celery import Celery
 from kombu import Exchange, Queue
 
+from fleet.eventing import BatchedEvents
 from fleet.names import PRIORITY_STEPS, ROUTE_TASK, ROUTER_QUEUE
 from fleet.settings import Settings
 
@@ -57,4 +58,5 @@ def make_app(name: str, settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         broker_heartbeat=0,
     )
+    app.steps["consumer"].add(BatchedEvents)
     return app

@@ -10,7 +10,7 @@ from fleet.job import Job, Status
 from fleet.ledger import Ledger, connect
 from fleet.names import ROUTE_TASK
 from fleet.pool import Handler
-from fleet.process import Heartbeat, node_name
+from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.settings import Settings
 from router import keywords, policy, signals
 
@@ -70,6 +70,7 @@ async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
         client = connect(settings, connections=CONCURRENCY)
         stack.push_async_callback(client.aclose)
         ledger = Ledger(client, settings, Dispatcher(settings))
+        await wait_for_store(ledger)
         heartbeat = Heartbeat(ledger, node_name("router"), lambda: {"role": "router"})
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)

@@ -12,7 +12,7 @@ from fleet.ledger import Ledger, connect
 from fleet.listener import Callback, Listener
 from fleet.names import CANCELS_CHANNEL, RUN_TASK
 from fleet.pool import Handler
-from fleet.process import Heartbeat, node_name
+from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.settings import Settings
 from workers.backend import Backend
 from workers.runner import Runner, Stop
@@ -28,6 +28,7 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
         client = connect(settings, connections=max(8, min(model.slots, 64)))
         stack.push_async_callback(client.aclose)
         ledger = Ledger(client, settings, Dispatcher(settings))
+        await wait_for_store(ledger)
         backend = make_backend(model, ledger)
         stack.push_async_callback(backend.aclose)
         writer = Writer(ledger)
