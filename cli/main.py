@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.bench.command import bench
 from fleet.errors import FleetError
 
 app = typer.Typer(
@@ -152,6 +153,9 @@ def version(as_json: Json = False) -> None:
     from cli.version import show
 
     show(as_json)
+
+
+app.command()(bench)
 
 
 def main() -> None:

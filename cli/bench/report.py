@@ -1,0 +1,87 @@
+"""Figures as tables, and as one line. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+_PERCENTILES = ("p50", "p95", "p99")
+
+
+def level_table(level: Mapping[str, Any], what: str) -> Table:
+    """One level: what each way took, and the difference."""
+    title = f"{level['streams']} streams, {what}"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column("first token, ms")
+    for column in (*_PERCENTILES, "total p50", "gap p99", "lost", "jobs/s"):
+        table.add_column(column, justify="right")
+    for name in ("direct", "fleet"):
+        way = level[name]
+        table.add_row(
+            name,
+            *(shown(way["ttft_ms"][each]) for each in _PERCENTILES),
+            shown(way["total_ms"]["p50"]),
+            shown(way["gap_ms"]["p99"]),
+            f"{way['lost']} of {way['requests']}",
+            shown(way["jobs_per_s"]),
+        )
+    added = level["added_ms"]
+    table.add_row("added", plus(added["p50"]), plus(added["p95"]), style="bold")
+    return table
+
+
+def client_line(level: Mapping[str, Any]) -> str:
+    """What the measuring itself took from the processors."""
+    direct, fleet = (level[way]["client_cpu_ms_per_request"] for way in ("direct", "fleet"))
+    return f"CPU ms per request of this client: direct {shown(direct)}, fleet {shown(fleet)}"
+
+
+def cpu_line(title: str, cpu: Mapping[str, float | None]) -> str:
+    """Processor time of each process for one job, and of all together."""
+    parts = ", ".join(f"{role} {shown(value)}" for role, value in cpu.items())
+    whole = sum(value or 0.0 for value in cpu.values())
+    return f"{title}: {parts}; together {whole:.2f} ms"
+
+
+def throughput_lines(throughput: Mapping[str, Any]) -> Iterable[str]:
+    """What the fleet does when nothing holds it back."""
+    yield f"One-token jobs: {throughput['one_token_jobs_per_s']:,.0f}/s"
+    yield f"Flat out: {throughput['tokens_per_s']:,} tokens/s"
+    if cpu := throughput["cpu_ms_per_one_token_job"]:
+        yield cpu_line("CPU ms per one-token job", cpu)
+
+
+def memory_line(memory: Mapping[str, Mapping[str, float]]) -> str:
+    """Resident memory of each process, before and after the load."""
+    parts = ", ".join(
+        f"{role} {m['idle_mb']:.0f}→{m['after_mb']:.0f}" for role, m in memory.items()
+    )
+    idle = sum(each["idle_mb"] for each in memory.values())
+    after = sum(each["after_mb"] for each in memory.values())
+    return f"Memory MB, idle→after: {parts}; together {idle:.0f}→{after:.0f}"
+
+
+def summary(figures: Mapping[str, Any]) -> str:
+    """The whole run in one line."""
+    parts = [
+        f"{level['streams']} streams: first token {plus(level['added_ms']['p50'])} ms p50, "
+        f"{plus(level['added_ms']['p95'])} ms p95, {level['errors']} errors"
+        for level in figures["levels"]
+    ]
+    if throughput := figures["throughput"]:
+        parts.append(
+            f"{throughput['one_token_jobs_per_s']:,.0f} one-token jobs/s, "
+            f"{throughput['tokens_per_s']:,} tokens/s"
+        )
+    return "; ".join(parts)
+
+
+def shown(value: float | None) -> str:
+    """A figure; `–` where there was nothing to measure."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def plus(value: float | None) -> str:
+    """A difference."""
+    return "–" if value is None else f"{value:+.2f}"
