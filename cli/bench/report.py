@@ -13,8 +13,8 @@ def level_table(level: Mapping[str, Any], what: str) -> Table:
     """One level: what each way took, and the difference."""
     title = f"{level['streams']} streams, {what}"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.add_column("first token, ms")
-    for column in (*_PERCENTILES, "total p50", "gap p99", "lost", "jobs/s"):
+    table.add_column("ms")
+    for column in ("first token p50", "p95", "p99", "total p50", "gap p99", "lost", "jobs/s"):
         table.add_column(column, justify="right")
     for name in ("direct", "fleet"):
         way = level[name]
