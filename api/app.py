@@ -1,5 +1,6 @@
 """The application: `uvicorn --factory api.app:create_app`, or `fleet api`."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_state(chosen) as state:
             app.state.fleet = state
+            gc.collect()
+            gc.freeze()  # what stays for ever need not be looked at again and again
             yield
 
     # The interactive pages load scripts from elsewhere; the document itself is at /openapi.json.

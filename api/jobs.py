@@ -1,6 +1,7 @@
 """The native job API: post, look, follow, cancel, list."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Annotated, Any
@@ -140,7 +141,7 @@ async def load(fleet: State, job_id: str) -> Job:
     job = await fleet.ledger.load(job_id)
     if job is None:
         raise _no_such(job_id)
-    if not job.ended:
+    if not job.ended and job.deadline_at <= time.time() * 1000:  # Redis' clock decides
         outcome = await fleet.ledger.expire(job_id)
         if outcome and outcome[0]:
             job = await fleet.ledger.load(job_id) or job

@@ -12,6 +12,7 @@ and not the message is what remembers a job.
 """
 
 import asyncio
+import gc
 import logging
 import socket
 import sys
@@ -58,6 +59,8 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._thread = threading.Thread(target=self._loop.run_forever, name="streams", daemon=True)
         self._thread.start()
         self._call(self._enter(self.app.lifespan))
+        gc.collect()
+        gc.freeze()  # what stays for ever need not be looked at again and again
 
     def on_stop(self) -> None:
         """Leave the lifespan (which ends or hands back what runs), then stop the loop."""

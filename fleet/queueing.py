@@ -3,6 +3,7 @@
 from celery import Celery
 from kombu import Exchange, Queue
 
+from fleet import transport
 from fleet.eventing import BatchedEvents
 from fleet.names import PRIORITY_STEPS, ROUTE_TASK, ROUTER_QUEUE
 from fleet.settings import Settings
@@ -13,6 +14,7 @@ SOCKET_TIMEOUT_S = 15
 
 def make_app(name: str, settings: Settings) -> Celery:
     """A Celery application that knows every queue of the catalogue."""
+    transport.install()
     app = Celery(name, broker=settings.broker, set_as_current=False)
     queues = [ROUTER_QUEUE, *(model.queue for model in settings.models)]
     app.conf.update(

@@ -1,0 +1,121 @@
+"""kombu's Redis transport, writing down what a worker holds without waiting for the answer.
+
+kombu notes every message it hands out (`unacked`) and forgets it at the ack, each time
+in a transaction of its own that it waits for: half of a Celery consumer's CPU, and a
+round trip before each task starts. The notes are the same here, under the same keys,
+and restored by the same code; only the answers are read later, in order.
+
+What is lost if Redis dies between a note and its answer is what is lost without one: a
+wake-up. The ledger knows the job (docs/adr/0001).
+"""
+
+from contextlib import suppress
+from time import time
+from typing import Any
+
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as stock
+from kombu.transport.virtual import QoS as VirtualQoS
+from kombu.utils.json import dumps
+
+#: Answers that may be outstanding before one is waited for.
+OWED_MOST = 64
+
+
+class QoS(stock.QoS):  # type: ignore[misc]
+    """The notes of one channel, on a connection of their own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._line: Any = None
+        self._owed = 0
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message that a worker takes."""
+        info = message.delivery_info
+        note = dumps([message._raw, info["exchange"], info["routing_key"]])
+        self._tell(
+            ("ZADD", self.unacked_index_key, time(), delivery_tag),
+            ("HSET", self.unacked_key, delivery_tag, note),
+        )
+        VirtualQoS.append(self, message, delivery_tag)
+
+    def ack(self, delivery_tag: str) -> None:
+        """Forget a message that a worker is done with."""
+        self._tell(
+            ("ZREM", self.unacked_index_key, delivery_tag),
+            ("HDEL", self.unacked_key, delivery_tag),
+        )
+        VirtualQoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        """See kombu; what was told before must have arrived."""
+        self.settle()
+        super().reject(delivery_tag, requeue)
+
+    def restore_unacked(self, client: Any = None) -> None:
+        """See kombu; what was told before must have arrived."""
+        self.settle()
+        super().restore_unacked(client)
+
+    def settle(self) -> None:
+        """Read every answer that is owed, and give the connection back.
+
+        Raises:
+            redis.exceptions.RedisError: Redis is away, or refused a note.
+        """
+        line, self._line = self._line, None
+        if line is None:
+            return
+        try:
+            while self._owed:
+                self._read(line)
+        except BaseException:
+            line.disconnect()
+            raise
+        finally:
+            self._owed = 0
+            self.channel.client.connection_pool.release(line)
+
+    def _tell(self, *commands: tuple[Any, ...]) -> None:
+        line = self._line or self.channel.client.connection_pool.get_connection()
+        self._line = line
+        try:
+            while self._owed and (self._owed >= OWED_MOST or line.can_read(0)):
+                self._read(line)
+            line.send_packed_command(line.pack_commands(commands), check_health=False)
+        except BaseException:
+            self._line, self._owed = None, 0
+            line.disconnect()
+            self.channel.client.connection_pool.release(line)
+            raise
+        self._owed += len(commands)
+
+    def _read(self, line: Any) -> None:
+        self._owed -= 1
+        line.read_response()
+
+
+class Channel(stock.Channel):  # type: ignore[misc]
+    """A channel with these notes."""
+
+    QoS = QoS
+
+    def close(self) -> None:
+        """Give the notes' connection back."""
+        if not self.closed and self._qos is not None:
+            with suppress(*self.connection_errors):  # whoever reads next learns of an outage
+                self._qos.settle()
+        super().close()
+
+
+class Transport(stock.Transport):  # type: ignore[misc]
+    """kombu's Redis transport with these channels."""
+
+    Channel = Channel
+
+
+def install() -> None:
+    """Make `redis://` mean this transport in this process."""
+    for scheme in ("redis", "rediss"):
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
