@@ -16,7 +16,7 @@ app = make_app("router", settings)
 app.lifespan = lambda: serve(settings)
 
 
-@app.task(name=ROUTE_TASK)  # type: ignore[untyped-decorator]
+@app.task(name=ROUTE_TASK, Strategy="fleet.pool:begin_at_once")  # type: ignore[untyped-decorator]
 def route(job_id: str) -> None:
     """Route one job. The pool runs `router.service` instead of this body."""
     raise ConfigError("this router was started with another pool: leave out -P/--pool")

@@ -19,7 +19,7 @@ settings = load()
 app = make_app("workers", settings)
 
 
-@app.task(name=RUN_TASK)  # type: ignore[untyped-decorator]
+@app.task(name=RUN_TASK, Strategy="fleet.pool:begin_at_once")  # type: ignore[untyped-decorator]
 def run(job_id: str) -> None:
     """Run one job. The pool runs `workers.runner` instead of this body."""
     raise ConfigError("this worker was started with another pool: leave out -P/--pool")
