@@ -27,9 +27,9 @@ class State:
 async def open_state(settings: Settings) -> AsyncIterator[State]:
     """Connect; everything is given back at the end."""
     async with AsyncExitStack() as stack:
-        client = connect(settings)
-        stack.push_async_callback(client.aclose)
-        ledger = Ledger(client, settings, Dispatcher(settings))
+        line = connect(settings)
+        stack.push_async_callback(line.aclose)
+        ledger = Ledger(line, settings, Dispatcher(settings))
         listener = Listener(settings)
         await listener.start()
         stack.push_async_callback(listener.stop)

@@ -12,12 +12,10 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError, ResponseError
-
+from fleet.errors import StoreUnavailable
 from fleet.events import reasoning_event, text_event
 from fleet.job import Job
 from fleet.ledger import Ledger
-from fleet.scripts import APPEND
 
 log = logging.getLogger(__name__)
 
@@ -102,10 +100,8 @@ class Writer:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._redis: Any = ledger.client
         self._waiting: dict[AttemptLog, None] = {}
         self._wake = asyncio.Event()
-        self._line: Any = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -117,9 +113,6 @@ class Writer:
         if self._task:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self._line is not None:
-            await self._redis.connection_pool.release(self._line)
-            self._line = None
 
     def open(self, job: Job) -> AttemptLog:
         """The log of a job that this process has just claimed."""
@@ -139,46 +132,14 @@ class Writer:
     async def _write(self, batch: list[tuple[AttemptLog, list[str]]]) -> None:
         """Write until Redis has answered. A repeated write is harmless: it names its number."""
         pause = RETRY_FIRST_S
+        writes = [(attempt.job, attempt.seq, events) for attempt, events in batch]
         while True:
             try:
-                results = await self._send(batch)
+                results = await self._ledger.append(writes)
                 break
-            except NoScriptError:
-                await self._redis.script_load(APPEND.source)
-            except (RedisError, OSError) as error:
+            except StoreUnavailable as error:
                 log.warning("journal: Redis does not take a write, trying again: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, RETRY_MOST_S)
         for (attempt, _), next_seq in zip(batch, results, strict=True):
             attempt.written(next_seq)
-
-    async def _send(self, batch: list[tuple[AttemptLog, list[str]]]) -> list[int]:
-        """One round trip on the writer's own connection, without the client's machinery."""
-        line = self._line or await self._redis.connection_pool.get_connection()
-        self._line = None  # until all answers are read, it is fit for nobody
-        try:
-            commands = [self._command(attempt, events) for attempt, events in batch]
-            await line.send_packed_command(line.pack_commands(commands))
-            answers = [await _answer(line) for _ in batch]
-        except BaseException:
-            await line.disconnect(nowait=True)
-            await self._redis.connection_pool.release(line)
-            raise
-        self._line = line
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise answer
-        return answers
-
-    def _command(self, attempt: AttemptLog, events: list[str]) -> list[Any]:
-        job = attempt.job
-        keys, args = self._ledger.append_call(job.id, job.attempt, attempt.seq, events)
-        return ["EVALSHA", APPEND.sha, len(keys), *keys, *args]
-
-
-async def _answer(line: Any) -> Any:
-    """One answer; an error that Redis answered is a value, so that the rest can be read."""
-    try:
-        return await line.read_response()
-    except ResponseError as error:
-        return error

@@ -6,16 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ConstantBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from fleet import scripts
 from fleet.dispatch import Dispatcher
 from fleet.errors import ConfigError, StoreUnavailable
 from fleet.events import Event, Kind, event_data
 from fleet.job import Job, Status
+from fleet.line import Line
 from fleet.names import (
     CANCELS_CHANNEL,
     JOBS_INDEX,
@@ -34,29 +32,16 @@ WAITING = ",queued,routed,"
 UNENDED = ",queued,routed,running,"
 
 
-def connect(settings: Settings, connections: int = 50) -> Redis:
-    """A client for the store. Waits for a free connection rather than failing.
+def connect(settings: Settings) -> Line:
+    """The line to the store.
 
     Raises:
         ConfigError: `redis_url` is not an address.
     """
     try:
-        pool = BlockingConnectionPool.from_url(
-            settings.redis_url,
-            max_connections=connections,
-            timeout=5,
-            decode_responses=True,
-            encoding_errors="replace",
-            socket_timeout=5,
-            socket_connect_timeout=2,
-            socket_keepalive=True,
-            health_check_interval=30,
-            # Once more on a connection that Redis has closed; every script bears it.
-            retry=Retry(ConstantBackoff(0.02), 1),
-        )
+        return Line(settings.redis_url)
     except ValueError as error:
         raise ConfigError(f"redis_url: {error}") from None
-    return Redis.from_pool(pool)
 
 
 @asynccontextmanager
@@ -89,10 +74,8 @@ class Claim:
 class Ledger:
     """Every read and every move of a job. Each move is one script, one round trip."""
 
-    def __init__(self, client: Redis, settings: Settings, dispatcher: Dispatcher) -> None:
-        self.client = client
-        #: redis-py's own annotations say `bytes | str` everywhere; ours decodes to `str`.
-        self._redis: Any = client
+    def __init__(self, line: Line, settings: Settings, dispatcher: Dispatcher) -> None:
+        self.line = line
         self._dispatcher = dispatcher
         self._settings = settings
         self._ended_ttl = settings.store.retention_s
@@ -106,7 +89,7 @@ class Ledger:
             StoreUnavailable: it does not.
         """
         async with store_errors():
-            await self._redis.ping()
+            await self.line.call("PING")
 
     async def create(
         self,
@@ -133,7 +116,7 @@ class Ledger:
         ]
         async with store_errors():
             done, result = await scripts.CREATE(
-                self.client,
+                self.line,
                 [
                     job_key(job_id),
                     log_key(job_id),
@@ -161,38 +144,31 @@ class Ledger:
     async def load(self, job_id: str) -> Job | None:
         """The record, or None if there is none (any more)."""
         async with store_errors():
-            raw = await self._redis.hgetall(job_key(job_id))
-        return Job.from_hash(job_id, raw) if raw else None
+            raw = await self.line.call("HGETALL", job_key(job_id))
+        return Job.from_hash(job_id, pairs(raw)) if raw else None
 
     async def recent(self, before: str, count: int) -> list[Job]:
         """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`)."""
         async with store_errors():
-            ids = await self._redis.zrange(
-                JOBS_INDEX, before, "-inf", desc=True, byscore=True, offset=0, num=count
+            ids = await self.line.call(
+                *("ZRANGE", JOBS_INDEX, before, "-inf", "BYSCORE", "REV", "LIMIT", 0, count)
             )
-            pipeline = self._redis.pipeline(transaction=False)
-            for job_id in ids:
-                pipeline.hgetall(job_key(job_id))
-            records = await pipeline.execute() if ids else []
-        pairs = zip(ids, records, strict=True)
-        return [Job.from_hash(job_id, raw) for job_id, raw in pairs if raw]
+            records = await self.line.calls([("HGETALL", job_key(job_id)) for job_id in ids])
+        found = zip(ids, records, strict=True)
+        return [Job.from_hash(job_id, pairs(raw)) for job_id, raw in found if raw]
 
     async def list_lengths(self, keys: list[str]) -> list[int]:
         """Lengths of the lists that stand for queues."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for key in keys:
-            pipeline.llen(key)
         async with store_errors():
-            lengths: list[int] = await pipeline.execute()
-        return lengths
+            return await self.line.calls([("LLEN", key) for key in keys])
 
     async def read(self, job_id: str, after: int) -> list[Event]:
         """The next events of a log with numbers greater than `after`, at most `READ_BATCH`."""
         async with store_errors():
-            entries = await self._redis.xrange(
-                log_key(job_id), min=str(after + 1), count=READ_BATCH
+            entries = await self.line.call(
+                *("XRANGE", log_key(job_id), after + 1, "+", "COUNT", READ_BATCH)
             )
-        return [Event(int(i.split("-")[0]), e["k"], e["d"]) for i, e in entries]
+        return [Event(int(place.split("-")[0]), e[1], e[3]) for place, e in entries]
 
     async def route(self, job: Job, decision: dict[str, Any]) -> bool:
         """Write the router's decision and send the job to the first model of its plan.
@@ -204,7 +180,7 @@ class Ledger:
         outgoing = self._dispatcher.run(job.id, decision["model"], 1, job.priority)
         async with store_errors():
             done = await scripts.ROUTE(
-                self.client,
+                self.line,
                 [job_key(job.id), log_key(job.id), outgoing.list_key],
                 [
                     live_channel(job.id),
@@ -235,7 +211,7 @@ class Ledger:
         }
         async with store_errors():
             word, now, *record = await scripts.CLAIM(
-                self.client,
+                self.line,
                 [job_key(job_id), log_key(job_id)],
                 [
                     live_channel(job_id),
@@ -252,18 +228,26 @@ class Ledger:
             )
         if word != "taken":
             return Claim(None, word)
-        fields = dict(zip(record[::2], record[1::2], strict=True))
-        job = Job.from_hash(job_id, fields)
+        job = Job.from_hash(job_id, pairs(record))
         return Claim(job, seconds_left=(job.deadline_at - int(now)) / 1000)
 
-    def append_call(
-        self, job_id: str, attempt: int, seq: int, events: Sequence[str]
-    ) -> tuple[list[str], list[str | int]]:
-        """Keys and arguments of `append.lua` for the writer's pipeline. `events`: kind, json, …"""
-        return (
-            [job_key(job_id), log_key(job_id)],
-            [live_channel(job_id), attempt, seq, self._lease_ms, *events],
-        )
+    async def append(self, writes: Sequence[tuple[Job, int, Sequence[str]]]) -> list[int]:
+        """Write pieces of answers: for each a job of this process, the number it expects, and
+        its events (kind, json, …). Gives for each the next number, or -1 if it was refused.
+        """
+        commands = [
+            scripts.APPEND.command(
+                [job_key(job.id), log_key(job.id)],
+                [live_channel(job.id), job.attempt, seq, self._lease_ms, *events],
+            )
+            for job, seq, events in writes
+        ]
+        async with store_errors():
+            try:
+                return await self.line.calls(commands)
+            except NoScriptError:
+                await scripts.APPEND.load(self.line)
+                return await self.line.calls(commands)
 
     async def finish(
         self,
@@ -277,7 +261,7 @@ class Ledger:
         flat = [part for key, value in fields.items() for part in (key, json.dumps(value))]
         async with store_errors():
             done = await scripts.FINISH(
-                self.client,
+                self.line,
                 [job_key(job.id), log_key(job.id)],
                 [
                     live_channel(job.id),
@@ -301,7 +285,7 @@ class Ledger:
         told = {"route": job.route, "model": model, "plan": job.plan, "reasons": [reason]}
         async with store_errors():
             done = await scripts.HAND_OVER(
-                self.client,
+                self.line,
                 [job_key(job.id), log_key(job.id), outgoing.list_key],
                 [
                     live_channel(job.id),
@@ -349,7 +333,7 @@ class Ledger:
     ) -> tuple[bool, Status] | None:
         async with store_errors():
             done, now = await scripts.CLOSE(
-                self.client,
+                self.line,
                 [job_key(job_id), log_key(job_id)],
                 [
                     live_channel(job_id),
@@ -367,16 +351,19 @@ class Ledger:
     async def renew(self, job: Job) -> bool:
         """Keep the lease of a job that this process runs."""
         async with store_errors():
-            kept = await scripts.RENEW(
-                self.client, [job_key(job.id)], [job.attempt, self._lease_ms]
-            )
+            kept = await scripts.RENEW(self.line, [job_key(job.id)], [job.attempt, self._lease_ms])
         return bool(kept)
 
     async def spend_call(self, model: str, per_day: int) -> int:
         """Take one call out of a daily allowance: its number today, or 0 if none is left."""
         async with store_errors():
-            number: int = await scripts.SPEND_CALL(self.client, [calls_prefix(model)], [per_day])
+            number: int = await scripts.SPEND_CALL(self.line, [calls_prefix(model)], [per_day])
         return number
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """A hash as Redis answers it: field, value, …"""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 EXPIRED_MESSAGE = "Nobody could answer before the job's deadline."

@@ -56,7 +56,7 @@ class Heartbeat:
     """Reports this process to Redis every few seconds, so that `/health` can count it."""
 
     def __init__(self, ledger: Ledger, node: str, report: Callable[[], dict[str, Any]]) -> None:
-        self._redis: Any = ledger.client
+        self._line = ledger.line
         self._node = node
         self._report = report
         self._started = time.time()
@@ -72,18 +72,19 @@ class Heartbeat:
         if self._task:
             self._task.cancel()
         try:
-            await self._redis.delete(node_key(self._node))
-            await self._redis.srem(NODES, self._node)
-        except (RedisError, OSError) as error:
+            await self._line.call("DEL", node_key(self._node))
+            await self._line.call("SREM", NODES, self._node)
+        except RedisError as error:
             log.warning("heartbeat: could not sign off: %s", error)
 
     async def beat(self) -> None:
         """Report once."""
         report = {"pid": os.getpid(), "since": int(self._started), **self._report()}
         try:
-            await self._redis.set(node_key(self._node), json.dumps(report), ex=NODE_TTL_S)
-            await self._redis.sadd(NODES, self._node)
-        except (RedisError, OSError) as error:
+            key = node_key(self._node)
+            await self._line.call("SET", key, json.dumps(report), "EX", NODE_TTL_S)
+            await self._line.call("SADD", NODES, self._node)
+        except RedisError as error:
             log.warning("heartbeat: Redis does not answer: %s", error)
 
     async def _run(self) -> None:
@@ -94,11 +95,11 @@ class Heartbeat:
 
 async def living_nodes(ledger: Ledger) -> list[dict[str, Any]]:
     """The reports of all living processes. Names of dead ones are forgotten here."""
-    redis: Any = ledger.client
+    line = ledger.line
     async with store_errors():
-        names = sorted(await redis.smembers(NODES))
-        reports = await redis.mget([node_key(name) for name in names]) if names else []
+        names = sorted(await line.call("SMEMBERS", NODES))
+        reports = await line.call("MGET", *map(node_key, names)) if names else []
         dead = [name for name, report in zip(names, reports, strict=True) if not report]
         if dead:
-            await redis.srem(NODES, *dead)
+            await line.call("SREM", NODES, *dead)
     return [json.loads(report) for report in reports if report]

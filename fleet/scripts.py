@@ -7,6 +7,8 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
+from fleet.line import Line
+
 _FOLDER = Path(__file__).parent / "lua"
 _PRELUDE = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
 
@@ -20,15 +22,25 @@ class Script:
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(
-        self, client: Any, keys: Sequence[str], args: Sequence[str | int | float]
+        self, line: Line, keys: Sequence[str], args: Sequence[str | int | float]
     ) -> Any:
         """Run it; a Redis that has forgotten it (restart, failover) is told it again."""
-        command = ("EVALSHA", self.sha, len(keys), *keys, *args)
+        command = self.command(keys, args)
         try:
-            return await client.execute_command(*command)
+            return await line.call(*command)
         except NoScriptError:
-            await client.script_load(self.source)
-            return await client.execute_command(*command)
+            await self.load(line)
+            return await line.call(*command)
+
+    def command(
+        self, keys: Sequence[str], args: Sequence[str | int | float]
+    ) -> tuple[str | int | float, ...]:
+        """The command that runs it."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *args)
+
+    async def load(self, line: Line) -> None:
+        """Tell Redis the script."""
+        await line.call("SCRIPT", "LOAD", self.source)
 
 
 CREATE = Script("create")

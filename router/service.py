@@ -67,9 +67,9 @@ class Router:
 async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
     """Route jobs until the process ends."""
     async with AsyncExitStack() as stack:
-        client = connect(settings, connections=CONCURRENCY)
-        stack.push_async_callback(client.aclose)
-        ledger = Ledger(client, settings, Dispatcher(settings))
+        line = connect(settings)
+        stack.push_async_callback(line.aclose)
+        ledger = Ledger(line, settings, Dispatcher(settings))
         await wait_for_store(ledger)
         heartbeat = Heartbeat(ledger, node_name("router"), lambda: {"role": "router"})
         await heartbeat.start()

@@ -25,9 +25,9 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
     """Run one model's jobs until the process ends; then drain."""
     node = node_name(model.name)
     async with AsyncExitStack() as stack:
-        client = connect(settings, connections=max(8, min(model.slots, 64)))
-        stack.push_async_callback(client.aclose)
-        ledger = Ledger(client, settings, Dispatcher(settings))
+        line = connect(settings)
+        stack.push_async_callback(line.aclose)
+        ledger = Ledger(line, settings, Dispatcher(settings))
         await wait_for_store(ledger)
         backend = make_backend(model, ledger)
         stack.push_async_callback(backend.aclose)

@@ -33,9 +33,9 @@ def settings_for(url: str) -> Settings:
 @pytest_asyncio.fixture
 async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
     settings = settings_for(redis_url)
-    client = connect(settings)
-    yield Ledger(client, settings, Dispatcher(settings))
-    await client.aclose()
+    line = connect(settings)
+    yield Ledger(line, settings, Dispatcher(settings))
+    await line.aclose()
 
 
 async def created(ledger: Ledger, deadline_s: float = 60) -> str:
@@ -62,19 +62,15 @@ async def claimed(ledger: Ledger, job_id: str, owner: str = "a") -> Job:
 
 
 async def append(ledger: Ledger, job: Job, seq: int, *words: str) -> int:
-    from fleet.scripts import APPEND
-
     events = [part for word in words for part in ("token", f'{{"content":"{word}"}}')]
-    keys, args = ledger.append_call(job.id, job.attempt, seq, events)
-    result: int = await APPEND(ledger.client, keys, args)
+    [result] = await ledger.append([(job, seq, events)])
     return result
 
 
 async def test_create_and_route_put_their_messages_into_the_queues(ledger: Ledger) -> None:
     job_id = await routed(ledger)
-    redis: Any = ledger.client
-    assert await redis.llen(queue_list("router", 3)) == 1
-    assert await redis.llen(queue_list("fast", 3)) == 1
+    lists = [queue_list("router", 3), queue_list("fast", 3)]
+    assert await ledger.list_lengths(lists) == [1, 1]
     job = await ledger.load(job_id)
     assert job
     assert (job.status, job.plan, job.seq) == (Status.ROUTED, ("fast", "tool"), 2)
@@ -195,15 +191,14 @@ async def test_a_daily_allowance_is_never_exceeded_by_a_crowd(ledger: Ledger) ->
 
 
 async def test_redis_that_forgot_the_scripts_is_told_them_again(ledger: Ledger) -> None:
-    redis: Any = ledger.client
     job = await claimed(ledger, await routed(ledger))
     writer = Writer(ledger)
     writer.start()
-    await redis.script_flush()
+    await ledger.line.call("SCRIPT", "FLUSH")
     log = writer.open(job)
     log.add("text", "hello")
     await log.drained()
-    await redis.script_flush()
+    await ledger.line.call("SCRIPT", "FLUSH")
     assert await ledger.finish(job, log.seq, Status.COMPLETED, DONE, {})
     await writer.stop()
     assert [e.kind for e in await ledger.read(job.id, job.seq - 1)] == ["token", "completed"]
@@ -215,8 +210,8 @@ async def test_every_status_has_its_moves() -> None:
 
 async def test_a_writer_and_readers_through_a_restart_of_redis(own_valkey: Valkey) -> None:
     settings = settings_for(own_valkey.url)
-    client = connect(settings)
-    ledger = Ledger(client, settings, Dispatcher(settings))
+    line = connect(settings)
+    ledger = Ledger(line, settings, Dispatcher(settings))
     listener = Listener(settings)
     await listener.start()
     reader = Reader(ledger, listener)
@@ -250,12 +245,11 @@ async def test_a_writer_and_readers_through_a_restart_of_redis(own_valkey: Valke
     assert seen[-1].kind == "completed"
     await writer.stop()
     await listener.stop()
-    await client.aclose()
+    await line.aclose()
 
 
 async def test_every_key_of_a_job_expires(ledger: Ledger) -> None:
     job_id = await created(ledger)
-    redis: Any = ledger.client
-    assert 0 < await redis.ttl(job_key(job_id)) <= 86_400 + 3_600
+    assert 0 < await ledger.line.call("TTL", job_key(job_id)) <= 86_400 + 3_600
     await ledger.cancel(job_id)
-    assert 0 < await redis.ttl(job_key(job_id)) <= 86_400
+    assert 0 < await ledger.line.call("TTL", job_key(job_id)) <= 86_400
