@@ -52,7 +52,7 @@ def mistake(item: dict[str, Any]) -> tuple[str, str]:
     where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path).lstrip(".")
     if item["type"] == "extra_forbidden":
         return where, "no such field here"
-    if item["type"] in ("missing", "model_attributes_type") and not where:
+    if item["type"] == "model_type" and not where:
         return "", "the body must be a JSON object"
     return where, item["msg"].removeprefix("Value error, ")
 

@@ -10,16 +10,15 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 
 from api import views
+from api.body import DESCRIBED, Posted
 from api.posting import post
-from api.relabel import JsonAnyhow
 from api.sse import EventStream, cursor
 from api.state import Fleet, State
 from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
 from fleet.events import Answer, Event, fold
 from fleet.job import Job, Status
-from fleet.request import JobRequest
 
-router = APIRouter(route_class=JsonAnyhow)
+router = APIRouter()
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
@@ -28,9 +27,9 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 PAGE, PAGES = 200, 10
 
 
-@router.post("/v1/jobs", status_code=202)
+@router.post("/v1/jobs", status_code=202, openapi_extra=DESCRIBED)
 async def post_job(
-    request: JobRequest, fleet: Fleet, idempotency_key: IdempotencyKey = None
+    request: Posted, fleet: Fleet, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
     """Make a job; the answer comes by the urls in the 202."""
     job_id, ahead = await post(fleet, request, idempotency_key)
@@ -38,9 +37,9 @@ async def post_job(
     return JSONResponse(body, 202, headers={"Location": body["urls"]["self"]})
 
 
-@router.post("/api/chat/stream")
+@router.post("/api/chat/stream", openapi_extra=DESCRIBED)
 async def chat_stream(
-    request: JobRequest, fleet: Fleet, idempotency_key: IdempotencyKey = None
+    request: Posted, fleet: Fleet, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Make a job and stream its events in the same response."""
     job_id, _ = await post(fleet, request, idempotency_key)

@@ -137,4 +137,5 @@ def run_api(settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
         )

@@ -25,7 +25,8 @@ JSON = {"Content-Type": "application/json"}
         (b"{", None, "not valid JSON"),
         (b"[]", None, "JSON object"),
         (b'"hello"', None, "JSON object"),
-        (b"", None, "JSON object"),
+        (b"", None, "not valid JSON"),
+        (b'{"message": "\xff"}', None, "not valid JSON"),
         (b"{}", None, "messages"),
         (b'{"messages": []}', None, "messages"),
         (b'{"message": "  "}', None, "empty"),
@@ -138,7 +139,15 @@ def test_half_a_surrogate_pair_is_no_text(fleet: Fleet) -> None:
     error = error_of(
         fleet, 400, "POST", "/v1/jobs", content=b'{"message": "\\ud83d"}', headers=JSON
     )
-    assert "Unicode" in error["message"]
+    assert "not valid JSON" in error["message"]
+
+
+def test_a_body_of_another_type_is_refused_by_its_name(fleet: Fleet) -> None:
+    for declared in ("text/html", "multipart/form-data"):
+        error = error_of(
+            fleet, 400, "POST", "/v1/jobs", content=b"{}", headers={"Content-Type": declared}
+        )
+        assert declared in error["message"]
 
 
 def test_odd_but_valid_words_pass_unharmed(fleet: Fleet) -> None:
