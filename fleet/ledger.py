@@ -9,13 +9,14 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError
 
 from fleet import scripts
-from fleet.dispatch import Dispatcher
+from fleet.dispatch import Dispatcher, Outgoing
 from fleet.errors import ConfigError, StoreUnavailable
 from fleet.events import Event, Kind, event_data
 from fleet.job import Job, Status
 from fleet.line import Line
 from fleet.names import (
     CANCELS_CHANNEL,
+    DUE,
     JOBS_INDEX,
     calls_prefix,
     idempotency_key,
@@ -27,6 +28,10 @@ from fleet.settings import Settings
 
 #: Entries of a log read in one go.
 READ_BATCH = 2_000
+#: Jobs that one look for what is due takes on.
+REAP_MOST = 200
+#: A lost job whose new message finds no worker is looked at again after a lease and so long.
+REAP_AGAIN_MS = 5_000
 #: Statuses in which nobody runs the job yet.
 WAITING = ",queued,routed,"
 UNENDED = ",queued,routed,running,"
@@ -123,6 +128,7 @@ class Ledger:
                     JOBS_INDEX,
                     idempotency_key(digest),
                     outgoing.list_key,
+                    DUE,
                 ],
                 [
                     live_channel(job_id),
@@ -212,7 +218,7 @@ class Ledger:
         async with store_errors():
             word, now, *record = await scripts.CLAIM(
                 self.line,
-                [job_key(job_id), log_key(job_id)],
+                [job_key(job_id), log_key(job_id), DUE],
                 [
                     live_channel(job_id),
                     model,
@@ -262,7 +268,7 @@ class Ledger:
         async with store_errors():
             done = await scripts.FINISH(
                 self.line,
-                [job_key(job.id), log_key(job.id)],
+                [job_key(job.id), log_key(job.id), DUE],
                 [
                     live_channel(job.id),
                     job.attempt,
@@ -286,7 +292,7 @@ class Ledger:
         async with store_errors():
             done = await scripts.HAND_OVER(
                 self.line,
-                [job_key(job.id), log_key(job.id), outgoing.list_key],
+                [job_key(job.id), log_key(job.id), outgoing.list_key, DUE],
                 [
                     live_channel(job.id),
                     job.attempt,
@@ -334,7 +340,7 @@ class Ledger:
         async with store_errors():
             done, now = await scripts.CLOSE(
                 self.line,
-                [job_key(job_id), log_key(job_id)],
+                [job_key(job_id), log_key(job_id), DUE],
                 [
                     live_channel(job_id),
                     CANCELS_CHANNEL,
@@ -347,6 +353,31 @@ class Ledger:
                 ],
             )
         return None if done < 0 else (bool(done), Status(now))
+
+    async def reap(self) -> list[str]:
+        """End the jobs whose deadline has passed, and send those whose worker was lost (its
+        lease has run out) to their queue again. Any process may, any number at once.
+
+        Returns the ids of the jobs that were found.
+        """
+        async with store_errors():
+            found = await scripts.REAP(
+                self.line, [DUE], [job_key(""), REAP_MOST, self._lease_ms + REAP_AGAIN_MS]
+            )
+        due = [found[i : i + 5] for i in range(0, len(found), 5)]
+        for job_id, what, model, attempt, priority in due:
+            if what == "late":
+                await self.expire(job_id)
+            else:
+                outgoing = self._dispatcher.run(job_id, model, int(attempt) + 1, int(priority))
+                await self._enqueue(outgoing)
+        return [job_id for job_id, *_ in due]
+
+    async def _enqueue(self, outgoing: Outgoing) -> None:
+        if outgoing.inline:
+            async with store_errors():
+                await self.line.call("LPUSH", outgoing.list_key, outgoing.inline)
+        await self._dispatcher.sent(outgoing)
 
     async def renew(self, job: Job) -> bool:
         """Keep the lease of a job that this process runs."""

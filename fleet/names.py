@@ -6,6 +6,7 @@ key                    type       lives
 fleet:job:{id}         hash       `[store] retention_s` after its last move
 fleet:job:{id}:log     stream     as its job
 fleet:jobs             zset       permanent; trimmed to `[store] index_size`
+fleet:due              zset       permanent; jobs that have not ended, by their next check
 fleet:idem:{h}         string     `[store] retention_s`
 fleet:nodes            set        permanent; names of processes, pruned by readers
 fleet:node:{node}      string     `NODE_TTL_S`; renewed by its process
@@ -24,6 +25,7 @@ ROUTER_QUEUE: Final = "router"
 
 JOBS_INDEX: Final = "fleet:jobs"
 CANCELS_CHANNEL: Final = "fleet:cancels"
+DUE: Final = "fleet:due"
 NODES: Final = "fleet:nodes"
 
 #: Seconds that a process counts as alive after its last sign of life.

@@ -1,5 +1,6 @@
 """What a router process holds, and how one job gets its plan."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from fleet.ledger import Ledger, connect
 from fleet.names import ROUTE_TASK
 from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store
+from fleet.reaper import reap_for_ever
 from fleet.settings import Settings
 from router import keywords, policy, signals
 
@@ -74,5 +76,7 @@ async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
         heartbeat = Heartbeat(ledger, node_name("router"), lambda: {"role": "router"})
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)
+        reaper = asyncio.create_task(reap_for_ever(ledger), name="reaper")
+        stack.callback(reaper.cancel)
         log.info("router ready: %s", ", ".join(settings.catalogue.addressable))
         yield {ROUTE_TASK: Router(ledger, settings).route}

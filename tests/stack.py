@@ -29,7 +29,9 @@ class Stack:
             "FLEET_API__PORT": str(self.port),
             **env,
         }
+        #: The latest process of each name, and all that were ever started.
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: list[subprocess.Popen[bytes]] = []
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
 
@@ -41,6 +43,7 @@ class Stack:
             env={**self.env, **env},
         )
         self.processes[name] = process
+        self._started.append(process)
         return process
 
     def start_api(self) -> None:
@@ -78,9 +81,9 @@ class Stack:
     def stop(self) -> None:
         """End everything."""
         self.client.close()
-        for process in self.processes.values():
+        for process in self._started:
             process.terminate()
-        for process in self.processes.values():
+        for process in self._started:
             stop_process(process)
 
     def post(self, text: str = "Write a haiku", **fields: Any) -> str:

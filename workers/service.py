@@ -13,6 +13,7 @@ from fleet.listener import Callback, Listener
 from fleet.names import CANCELS_CHANNEL, RUN_TASK
 from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store
+from fleet.reaper import reap_for_ever
 from fleet.settings import Settings
 from workers.backend import Backend
 from workers.runner import Runner, Stop
@@ -57,6 +58,7 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
         loops = [
             asyncio.create_task(_renew(runner, settings.workers.lease_s / 3), name="leases"),
             asyncio.create_task(state.watch(heartbeat), name="server-state"),
+            asyncio.create_task(reap_for_ever(ledger), name="reaper"),
         ]
         stack.callback(lambda: [task.cancel() for task in loops])
         log.info("worker for %s ready: %s streams at once", model.name, model.slots)

@@ -1,5 +1,5 @@
 -- The end of a job by somebody who does not run it: cancelled, expired, not routable.
--- KEYS  1 job hash   2 log stream
+-- KEYS  1 job hash   2 log stream   3 due (zset)
 -- ARGV  1 channel   2 cancels channel   3 status   4 event json   5 ttl s (ended)
 --       6 1 to end it only past its deadline, else 0   7 statuses it may have, as `,a,b,`
 --       8.. field, value, ...
@@ -16,8 +16,8 @@ end
 if #ARGV > 7 then
   redis.call('HSET', KEYS[1], unpack(ARGV, 8))
 end
-close(KEYS[1], KEYS[2], ARGV[1], tonumber(record[2]), ARGV[3], {ARGV[3], stamped(ARGV[4])}, ARGV[5])
+close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(record[2]), ARGV[3], {ARGV[3], stamped(ARGV[4])}, ARGV[5])
 if status == 'running' then
-  redis.call('PUBLISH', ARGV[2], string.match(KEYS[1], '[^:]+$'))
+  redis.call('PUBLISH', ARGV[2], id_of(KEYS[1]))
 end
 return {1, ARGV[3]}

@@ -1,5 +1,6 @@
 -- A new job: its record, its first event, its place in the index, its message to the router.
 -- KEYS  1 job hash   2 log stream   3 jobs index (zset)   4 idempotency string   5 router's queue (list)
+--       6 due (zset)
 -- ARGV  1 channel   2 ttl s (unended)   3 index size   4 retention ms
 --       5 idempotency value `job_id body_hash`, or ''   6 message, or '' when the broker is elsewhere
 --       7 queued event json   8 deadline s   9.. field, value, ...
@@ -26,8 +27,8 @@ fields[#fields + 1] = text(seq)
 redis.call('HSET', KEYS[1], unpack(fields))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('EXPIRE', KEYS[2], ARGV[2])
-local id = string.match(KEYS[1], '[^:]+$')
-redis.call('ZADD', KEYS[3], now_text, id)
+redis.call('ZADD', KEYS[3], now_text, id_of(KEYS[1]))
+redis.call('ZADD', KEYS[6], text(now + ARGV[8] * 1000), id_of(KEYS[1]))
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', text(now - ARGV[4]))
 redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -ARGV[3] - 1)
 local ahead = redis.call('LLEN', KEYS[5])

@@ -1,5 +1,5 @@
 -- The end of a job by the attempt that ran it: last events, terminal event, record.
--- KEYS  1 job hash   2 log stream
+-- KEYS  1 job hash   2 log stream   3 due (zset)
 -- ARGV  1 channel   2 attempt   3 sequence number that the writer expects   4 status
 --       5 ttl s (ended)   6 number of events   7.. kind, json, ... then field, value, ...
 -- Returns 1 when this call (or its first try) ended the job, else 0.
@@ -22,5 +22,5 @@ end
 if #ARGV > 6 + 2 * count then
   redis.call('HSET', KEYS[1], unpack(ARGV, 7 + 2 * count))
 end
-close(KEYS[1], KEYS[2], ARGV[1], expected, ARGV[4], events, ARGV[5])
+close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], expected, ARGV[4], events, ARGV[5])
 return 1

@@ -33,10 +33,15 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+local function id_of(job)
+  return string.match(job, '[^:]+$')
+end
+
 -- Write one terminal event and move the record; callers have checked that it may.
-local function close(job, log, channel, seq, status, events, ttl_s)
+local function close(job, log, due, channel, seq, status, events, ttl_s)
   local next_seq = write(log, channel, seq, events)
   redis.call('HSET', job, 'status', status, 'seq', text(next_seq), 'finished_at', now_text, 'owner', '')
   redis.call('EXPIRE', job, ttl_s)
   redis.call('EXPIRE', log, ttl_s)
+  redis.call('ZREM', due, id_of(job))
 end

@@ -9,9 +9,10 @@ from tests.fakes.handle import Fake
 from tests.stack import Stack
 from tests.support import Valkey
 
-CONFIG = """
+LEASE_S = 1.5
+CONFIG = f"""
 [workers]
-lease_s = 1.5
+lease_s = {LEASE_S}
 drain_s = 0.5
 """
 MODEL = """

@@ -1,8 +1,12 @@
 """What happens when a model fails: the next one in the plan, or a clear last word."""
 
+import os
+import signal
+import time
+
 import pytest
 
-from tests.integration.conftest import Fleet
+from tests.integration.conftest import LEASE_S, Fleet
 from tests.stack import text_of
 from tests.support import wait_until
 
@@ -97,3 +101,27 @@ def test_a_job_whose_worker_drains_goes_on_elsewhere(fleet: Fleet) -> None:
     assert (job["status"], job["attempt"]) == ("completed", 2)
     assert text_of(fleet.stack.events(job_id)) == "".join(f" w{n}" for n in range(60))
     fleet.stack.wait_ready("large")
+
+
+def test_a_job_whose_worker_is_killed_goes_on_within_its_lease_and_a_second(fleet: Fleet) -> None:
+    fleet.stack.start_worker("large")
+    wait_until(
+        lambda: fleet.stack.client.get("/health").json()["models"]["large"]["workers"] == 2,
+        "there are two workers",
+        20,
+    )
+    job_id = fleet.stack.post("Hi [[fake n=60 tps=40]]", model="large")
+    with fleet.stack.reading(job_id) as stream:
+        started = next(data for _, kind, data in stream if kind == "started")
+        next(event for event in stream if event[1] == "token")
+        os.kill(int(started["worker"].rpartition(":")[2]), signal.SIGKILL)
+        killed = time.monotonic()
+        next(event for event in stream if event[1] == "started")
+        waited_s = time.monotonic() - killed
+        assert list(stream)[-1][1] == "completed"
+    assert waited_s < LEASE_S + 1
+    job = fleet.stack.job(job_id)
+    assert (job["status"], job["attempt"]) == ("completed", 2)
+    assert job["answer"]["content"] == "".join(f" w{n}" for n in range(60))
+    kinds = [kind for _, kind, _ in fleet.stack.events(job_id)]
+    assert kinds.count("restarted") == 1

@@ -12,7 +12,7 @@ from fleet.job import MOVES, Job, Status, new_job_id
 from fleet.journal import Writer
 from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
-from fleet.names import job_key, queue_list
+from fleet.names import DUE, job_key, queue_list
 from fleet.reader import Reader
 from fleet.settings import Settings
 from tests.support import Valkey, until
@@ -253,3 +253,41 @@ async def test_every_key_of_a_job_expires(ledger: Ledger) -> None:
     assert 0 < await ledger.line.call("TTL", job_key(job_id)) <= 86_400 + 3_600
     await ledger.cancel(job_id)
     assert 0 < await ledger.line.call("TTL", job_key(job_id)) <= 86_400
+
+
+async def test_a_job_whose_worker_is_lost_goes_back_into_its_queue_once(ledger: Ledger) -> None:
+    job_id = await routed(ledger)
+    fast = [queue_list("fast", 3)]
+    first = await claimed(ledger, job_id)
+    assert await ledger.reap() == []
+    await asyncio.sleep(0.12)
+    assert await ledger.renew(first)
+    await asyncio.sleep(0.12)
+    assert await ledger.reap() == []
+    assert await ledger.list_lengths(fast) == [1]
+    await asyncio.sleep(0.25)
+    found = await asyncio.gather(*(ledger.reap() for _ in range(5)))
+    assert sorted(found) == [[], [], [], [], [job_id]]
+    assert await ledger.list_lengths(fast) == [2]
+    second = await claimed(ledger, job_id, "b")
+    assert second.attempt == 2
+    assert await ledger.finish(second, second.seq, Status.COMPLETED, DONE, {})
+    assert await ledger.reap() == []
+
+
+async def test_a_job_that_nobody_looks_at_expires_all_the_same(ledger: Ledger) -> None:
+    waiting = await routed(ledger, deadline_s=0.05)
+    await asyncio.sleep(0.1)
+    assert await ledger.reap() == [waiting]
+    job = await ledger.load(waiting)
+    assert job
+    assert job.status is Status.EXPIRED
+    assert await ledger.reap() == []
+
+
+async def test_nothing_is_due_for_a_job_that_has_ended(ledger: Ledger) -> None:
+    cancelled = await created(ledger)
+    finished = await claimed(ledger, await routed(ledger))
+    await ledger.cancel(cancelled)
+    await ledger.finish(finished, finished.seq, Status.COMPLETED, DONE, {})
+    assert await ledger.line.call("ZCARD", DUE) == 0

@@ -1,0 +1,26 @@
+"""The reaper: in every router and worker process, so that one of them is always there."""
+
+import asyncio
+import logging
+import random
+
+from fleet.errors import StoreUnavailable
+from fleet.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks of one process.
+EVERY_S = 0.5
+
+
+async def reap_for_ever(ledger: Ledger) -> None:
+    """Look for jobs that were left alone, again and again."""
+    while True:
+        await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311 - only to spread
+        try:
+            found = await ledger.reap()
+        except StoreUnavailable as error:
+            log.debug("reaper: %s", error)
+            continue
+        if found:
+            log.info("reaper: took care of %s", ", ".join(found))
