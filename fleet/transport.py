@@ -17,6 +17,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as stock
 from kombu.transport.virtual import QoS as VirtualQoS
 from kombu.utils.json import dumps
+from redis.exceptions import ConnectionError
 
 #: Answers that may be outstanding before one is waited for.
 OWED_MOST = 64
@@ -100,6 +101,15 @@ class Channel(stock.Channel):  # type: ignore[misc]
     """A channel with these notes."""
 
     QoS = QoS
+
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        """Guard for Celery 5.7.0: when Redis goes away it closes the connection before its
+        channels, and a late ack then finds no connection to ask for its address. kombu's
+        AttributeError would end the worker; as a lost connection it is outlived.
+        """
+        if self.connection.client is None:
+            raise ConnectionError("the connection to Redis has been closed")
+        return super()._connparams(asynchronous)
 
     def close(self) -> None:
         """Give the notes' connection back."""
