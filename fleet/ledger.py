@@ -1,17 +1,16 @@
 """The ledger: every job's record and log in Redis, moved only by the scripts in `lua/`."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
 from fleet import scripts
 from fleet.dispatch import Dispatcher, Outgoing
-from fleet.errors import ConfigError, StoreUnavailable
-from fleet.events import Event, Kind, event_data
+from fleet.errors import ConfigError
+from fleet.events import Kind, event_data
 from fleet.job import Job, Status
 from fleet.line import Line
 from fleet.names import (
@@ -24,10 +23,9 @@ from fleet.names import (
     live_channel,
     log_key,
 )
+from fleet.records import Records, pairs, store_errors
 from fleet.settings import Settings
 
-#: Entries of a log read in one go.
-READ_BATCH = 2_000
 #: Jobs that one look for what is due takes on.
 REAP_MOST = 200
 #: A lost job whose new message finds no worker is looked at again after a lease and so long.
@@ -49,15 +47,6 @@ def connect(settings: Settings) -> Line:
         raise ConfigError(f"redis_url: {error}") from None
 
 
-@asynccontextmanager
-async def store_errors() -> AsyncIterator[None]:
-    """The border where redis' errors become ours."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis does not answer: {error}") from error
-
-
 @dataclass(frozen=True, slots=True)
 class Created:
     """What became of a post. `existing` holds the stored idempotency value of an earlier one."""
@@ -76,25 +65,16 @@ class Claim:
     seconds_left: float = 0.0
 
 
-class Ledger:
-    """Every read and every move of a job. Each move is one script, one round trip."""
+class Ledger(Records):
+    """Every move of a job. Each is one script, one round trip."""
 
     def __init__(self, line: Line, settings: Settings, dispatcher: Dispatcher) -> None:
-        self.line = line
+        super().__init__(line)
         self._dispatcher = dispatcher
         self._settings = settings
         self._ended_ttl = settings.store.retention_s
         self._unended_ttl = settings.store.retention_s + int(settings.limits.deadline_s)
         self._lease_ms = int(settings.workers.lease_s * 1000)
-
-    async def ping(self) -> None:
-        """Return if Redis answers.
-
-        Raises:
-            StoreUnavailable: it does not.
-        """
-        async with store_errors():
-            await self.line.call("PING")
 
     async def create(
         self,
@@ -146,35 +126,6 @@ class Ledger:
             return Created(existing=result)
         await self._dispatcher.sent(outgoing)
         return Created(ahead=result)
-
-    async def load(self, job_id: str) -> Job | None:
-        """The record, or None if there is none (any more)."""
-        async with store_errors():
-            raw = await self.line.call("HGETALL", job_key(job_id))
-        return Job.from_hash(job_id, pairs(raw)) if raw else None
-
-    async def recent(self, before: str, count: int) -> list[Job]:
-        """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`)."""
-        async with store_errors():
-            ids = await self.line.call(
-                *("ZRANGE", JOBS_INDEX, before, "-inf", "BYSCORE", "REV", "LIMIT", 0, count)
-            )
-            records = await self.line.calls([("HGETALL", job_key(job_id)) for job_id in ids])
-        found = zip(ids, records, strict=True)
-        return [Job.from_hash(job_id, pairs(raw)) for job_id, raw in found if raw]
-
-    async def list_lengths(self, keys: list[str]) -> list[int]:
-        """Lengths of the lists that stand for queues."""
-        async with store_errors():
-            return await self.line.calls([("LLEN", key) for key in keys])
-
-    async def read(self, job_id: str, after: int) -> list[Event]:
-        """The next events of a log with numbers greater than `after`, at most `READ_BATCH`."""
-        async with store_errors():
-            entries = await self.line.call(
-                *("XRANGE", log_key(job_id), after + 1, "+", "COUNT", READ_BATCH)
-            )
-        return [Event(int(place.split("-")[0]), e[1], e[3]) for place, e in entries]
 
     async def route(self, job: Job, decision: dict[str, Any]) -> bool:
         """Write the router's decision and send the job to the first model of its plan.
@@ -390,11 +341,6 @@ class Ledger:
         async with store_errors():
             number: int = await scripts.SPEND_CALL(self.line, [calls_prefix(model)], [per_day])
         return number
-
-
-def pairs(flat: Sequence[str]) -> dict[str, str]:
-    """A hash as Redis answers it: field, value, …"""
-    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 EXPIRED_MESSAGE = "Nobody could answer before the job's deadline."

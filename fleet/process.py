@@ -13,8 +13,9 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from fleet.errors import StoreUnavailable
-from fleet.ledger import Ledger, store_errors
+from fleet.ledger import Ledger
 from fleet.names import NODE_TTL_S, NODES, node_key
+from fleet.records import store_errors
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ from contextlib import suppress
 
 from fleet.errors import StoreUnavailable
 from fleet.events import Event, decode_announcement
-from fleet.ledger import READ_BATCH, Ledger
+from fleet.ledger import Ledger
 from fleet.listener import Listener
 from fleet.names import live_channel
+from fleet.records import READ_BATCH
 
 #: Events that a slow reader may be behind before it is sent back to the log.
 BEHIND_MOST = 2_000

@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
+from fleet.mistakes import explain
 
 PREFIX = "FLEET_"
 #: Variables with our prefix that are not settings.
@@ -206,7 +207,7 @@ def load(config: Path | None = None) -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from None
+        raise ConfigError(explain(error, path, Settings)) from None
     except SettingsError as error:
         raise ConfigError(f"{error}: {error.__cause__ or ''}") from None
     finally:
@@ -286,39 +287,3 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             near = get_close_matches(first, Settings.model_fields, n=1)
             hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
             raise ConfigError(f"{variable}: no such setting{hint}")
-
-
-def _explain(error: ValidationError, path: Path) -> str:
-    lines = [_explain_one(dict(mistake)) for mistake in error.errors()]
-    return "\n".join([f"{path} (and {PREFIX}… variables) has {len(lines)} mistake(s):", *lines])
-
-
-def _explain_one(mistake: dict[str, Any]) -> str:
-    location = tuple(mistake["loc"])
-    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
-    if mistake["type"] == "extra_forbidden":
-        allowed = _keys_beside(location)
-        near = get_close_matches(str(location[-1]), allowed, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"  {where}: unknown key; {hint}allowed: {', '.join(allowed)}"
-    text = mistake["msg"].removeprefix("Value error, ")
-    given = mistake.get("input")
-    where = where or "the whole"
-    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
-    return f"  {where}: {text}{shown}"
-
-
-def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
-    """The keys that are allowed where an unknown one was found."""
-    table: type[BaseModel] = Settings
-    for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        table = _table_of(table.model_fields[part].annotation) or table
-    return list(table.model_fields)
-
-
-def _table_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for arg in get_args(annotation) if (found := _table_of(arg))), None)

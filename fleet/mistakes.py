@@ -1,0 +1,44 @@
+"""What is wrong with a configuration, in words. Pure."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+
+def explain(error: ValidationError, path: Path, settings: type[BaseModel]) -> str:
+    """One line for each mistake: where it is, what it says, what is allowed there."""
+    lines = [_explain_one(dict(mistake), settings) for mistake in error.errors()]
+    return "\n".join([f"{path} (and FLEET_… variables) has {len(lines)} mistake(s):", *lines])
+
+
+def _explain_one(mistake: dict[str, Any], settings: type[BaseModel]) -> str:
+    location = tuple(mistake["loc"])
+    where = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location).lstrip(".")
+    if mistake["type"] == "extra_forbidden":
+        allowed = _keys_beside(location, settings)
+        near = get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"  {where}: unknown key; {hint}allowed: {', '.join(allowed)}"
+    text = mistake["msg"].removeprefix("Value error, ")
+    given = mistake.get("input")
+    where = where or "the whole"
+    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    return f"  {where}: {text}{shown}"
+
+
+def _keys_beside(location: tuple[str | int, ...], settings: type[BaseModel]) -> list[str]:
+    """The keys that are allowed where an unknown one was found."""
+    table = settings
+    for part in location[:-1]:
+        if isinstance(part, int):
+            continue
+        table = _table_of(table.model_fields[part].annotation) or table
+    return list(table.model_fields)
+
+
+def _table_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for arg in get_args(annotation) if (found := _table_of(arg))), None)

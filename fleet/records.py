@@ -1,0 +1,74 @@
+"""Reading jobs, their logs and their queues from Redis."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from redis.exceptions import RedisError
+
+from fleet.errors import StoreUnavailable
+from fleet.events import Event
+from fleet.job import Job
+from fleet.line import Line
+from fleet.names import JOBS_INDEX, job_key, log_key
+
+#: Entries of a log read in one go.
+READ_BATCH = 2_000
+
+
+@asynccontextmanager
+async def store_errors() -> AsyncIterator[None]:
+    """The border where redis' errors become ours."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreUnavailable(f"Redis does not answer: {error}") from error
+
+
+def pairs(flat: Sequence[str]) -> dict[str, str]:
+    """A hash as Redis answers it: field, value, …"""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+class Records:
+    """What can be read without moving anything."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+
+    async def ping(self) -> None:
+        """Return if Redis answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        async with store_errors():
+            await self.line.call("PING")
+
+    async def load(self, job_id: str) -> Job | None:
+        """The record, or None if there is none (any more)."""
+        async with store_errors():
+            raw = await self.line.call("HGETALL", job_key(job_id))
+        return Job.from_hash(job_id, pairs(raw)) if raw else None
+
+    async def recent(self, before: str, count: int) -> list[Job]:
+        """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`)."""
+        async with store_errors():
+            ids = await self.line.call(
+                *("ZRANGE", JOBS_INDEX, before, "-inf", "BYSCORE", "REV", "LIMIT", 0, count)
+            )
+            records = await self.line.calls([("HGETALL", job_key(job_id)) for job_id in ids])
+        found = zip(ids, records, strict=True)
+        return [Job.from_hash(job_id, pairs(raw)) for job_id, raw in found if raw]
+
+    async def list_lengths(self, keys: list[str]) -> list[int]:
+        """Lengths of the lists that stand for queues."""
+        async with store_errors():
+            return await self.line.calls([("LLEN", key) for key in keys])
+
+    async def read(self, job_id: str, after: int) -> list[Event]:
+        """The next events of a log with numbers greater than `after`, at most `READ_BATCH`."""
+        async with store_errors():
+            entries = await self.line.call(
+                *("XRANGE", log_key(job_id), after + 1, "+", "COUNT", READ_BATCH)
+            )
+        return [Event(int(place.split("-")[0]), e[1], e[3]) for place, e in entries]
