@@ -1,0 +1,35 @@
+"""The shape of the distribution: names, doors, what travels with it."""
+
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+
+from fleet.scripts import _FOLDER
+from tests.support import ROOT
+
+ROOMS = ("api", "cli", "fleet", "router", "workers")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_installed_distribution_owns_our_top_level_names(room: str) -> None:
+    owners = set(packages_distributions().get(room, []))
+    assert owners <= {"chat-fleet"}
+
+
+def test_every_script_is_loaded_by_name_and_none_lies_about() -> None:
+    from fleet import scripts
+
+    loaded = {value.source for value in vars(scripts).values() if isinstance(value, scripts.Script)}
+    files = {path for path in _FOLDER.glob("*.lua") if path.stem != "prelude"}
+    assert len(files) == len(loaded)
+
+
+def test_the_command_answers_without_the_heavy_imports() -> None:
+    code = (
+        "import sys, cli.main;"
+        "heavy = {'celery', 'fastapi', 'redis', 'anthropic', 'uvicorn'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
