@@ -10,7 +10,7 @@ from api.envelope import error_response
 from fleet.errors import FleetError, InvalidRequest, TooLarge, Unauthorized
 from fleet.settings import Settings
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "testserver"})
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 
 def is_loopback(host: str) -> bool:
@@ -45,6 +45,9 @@ class Guard:
         if not scope["trusted"] and scope["path"] != "/health":
             raise Unauthorized
         if not self._key:
+            peer = scope.get("client")
+            if peer and not is_loopback(peer[0]):
+                raise Unauthorized("set FLEET_API__KEY to serve other machines")
             host = headers.get(b"host", b"").decode("latin-1")
             if _without_port(host) not in LOOPBACK:
                 raise InvalidRequest(

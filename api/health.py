@@ -38,7 +38,7 @@ async def look(fleet: State) -> dict[str, Any]:
     models = {m.name: _model(m, nodes, queued[m.queue]) for m in enabled}
     local = [models[m.name] for m in enabled if not m.external]
     return {
-        "status": _word(routers, local),
+        "status": _word(routers, local or list(models.values())),
         "version": __version__,
         "redis": "ok",
         "router": {"workers": routers, "queued": queued[ROUTER_QUEUE]},

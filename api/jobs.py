@@ -16,7 +16,7 @@ from api.sse import EventStream, cursor
 from api.state import Fleet, State
 from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
 from fleet.events import Answer, Event, fold
-from fleet.job import Job, Status
+from fleet.job import Job, Status, is_job_id
 
 router = APIRouter()
 
@@ -45,7 +45,7 @@ async def chat_stream(
     job_id, _ = await post(fleet, request, idempotency_key)
     cancels = request.on_disconnect == "cancel"
     return EventStream(
-        following(fleet, job_id, -1),
+        await begun(following(fleet, job_id, -1)),
         fleet.settings.api.ping_s,
         {"x-fleet-job-id": job_id},
         on_gone=(lambda: fleet.ledger.cancel(job_id)) if cancels else None,
@@ -82,15 +82,14 @@ async def get_events(
         )
     if job.ended and after == job.seq - 1:
         return Response(status_code=204)
-    return EventStream(
-        following(fleet, job_id, after), fleet.settings.api.ping_s, {"x-fleet-job-id": job_id}
-    )
+    batches = await begun(following(fleet, job_id, after))
+    return EventStream(batches, fleet.settings.api.ping_s, {"x-fleet-job-id": job_id})
 
 
 @router.post("/v1/jobs/{job_id}/cancel")
 async def cancel_job(job_id: str, fleet: Fleet) -> dict[str, Any]:
     """End the job, whatever it is doing. Cancelling twice is the same as once."""
-    outcome = await fleet.ledger.cancel(job_id)
+    outcome = await fleet.ledger.cancel(job_id) if is_job_id(job_id) else None
     if outcome is None:
         raise _no_such(job_id)
     return {"id": job_id, "object": "job", "status": outcome[1]}
@@ -137,7 +136,7 @@ async def load(fleet: State, job_id: str) -> Job:
     Raises:
         NotFound: there is none.
     """
-    job = await fleet.ledger.load(job_id)
+    job = await fleet.ledger.load(job_id) if is_job_id(job_id) else None
     if job is None:
         raise _no_such(job_id)
     if not job.ended and job.deadline_at <= time.time() * 1000:  # Redis' clock decides
@@ -161,8 +160,23 @@ async def following(fleet: State, job_id: str, after: int) -> AsyncGenerator[lis
         async for events in batches:
             if not events:
                 with suppress(StoreUnavailable):
-                    await fleet.ledger.expire(job_id)
+                    if await fleet.ledger.expire(job_id) is None:
+                        return  # the record is gone, and with it everything to come
             yield events
+
+
+async def begun(batches: AsyncGenerator[list[Event]]) -> AsyncGenerator[list[Event]]:
+    """The same batches, the first one in hand: what fails now can still be an HTTP status."""
+    first = await anext(batches, None)
+
+    async def all_of_them() -> AsyncGenerator[list[Event]]:
+        async with aclosing(batches):
+            if first is not None:
+                yield first
+            async for events in batches:
+                yield events
+
+    return all_of_them()
 
 
 async def _ended(fleet: State, job_id: str, wait: float) -> Job:

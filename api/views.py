@@ -55,15 +55,11 @@ def detail(job: Job, answer: Answer) -> dict[str, Any]:
     return summary(job) | {"answer": answer.as_dict(), "finish_reason": answer.finish_reason}
 
 
-def cursor_of(job: Job) -> str:
-    """The cursor that continues the list after this job."""
-    return f"{job.created_at}-{job.id}"
-
-
 def parse_cursor(text: str) -> Cursor | None:
     """Read a cursor; None if it is none of ours."""
     created, dash, job_id = text.partition("-")
-    return (int(created), job_id) if dash and created.isdigit() else None
+    ours = dash and created.isascii() and created.isdigit() and len(created) <= 15
+    return (int(created), job_id) if ours else None
 
 
 def after_cursor(jobs: list[Job], cursor: Cursor | None) -> list[Job]:

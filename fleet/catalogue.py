@@ -22,7 +22,7 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 class Strict(BaseModel):
     """A table of the configuration: unknown keys are refused, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Server(Strict):
@@ -81,7 +81,7 @@ class Model(Strict):
     @field_validator("name", "queue")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
-        if value and not _NAME.match(value):
+        if value and not _NAME.fullmatch(value):
             raise ValueError("use lower-case letters, digits, '.', '_' and '-', at most 63")
         return value
 

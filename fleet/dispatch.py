@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fleet.errors import StoreUnavailable
 from fleet.message import encode
 from fleet.names import ROUTE_TASK, ROUTER_QUEUE, RUN_TASK, queue_list
 from fleet.settings import Settings
@@ -52,9 +53,17 @@ class Dispatcher:
         return self._outgoing(RUN_TASK, job_id, task_id, self._queues[model], priority)
 
     async def sent(self, outgoing: Outgoing) -> None:
-        """Send it by Celery, unless a script has done so already."""
-        if not outgoing.inline:
+        """Send it by Celery, unless a script has done so already.
+
+        Raises:
+            StoreUnavailable: the broker does not answer.
+        """
+        if not outgoing.inline and not self._inline:
             await asyncio.to_thread(self._publish, outgoing)
+
+    def knows(self, model: str) -> bool:
+        """Whether the catalogue has a queue for that model."""
+        return model in self._queues
 
     def _outgoing(
         self, task: str, job_id: str, task_id: str, queue: str, priority: int
@@ -67,12 +76,17 @@ class Dispatcher:
             from fleet.queueing import make_app  # celery is heavy, and rarely needed here
 
             self._app = make_app("dispatch", self._settings)
-        self._app.send_task(
-            outgoing.task,
-            args=(outgoing.job_id,),
-            task_id=outgoing.task_id,
-            queue=outgoing.queue,
-            priority=outgoing.priority,
-            ignore_result=True,
-            retry=False,
-        )
+        from kombu.exceptions import OperationalError
+
+        try:
+            self._app.send_task(
+                outgoing.task,
+                args=(outgoing.job_id,),
+                task_id=outgoing.task_id,
+                queue=outgoing.queue,
+                priority=outgoing.priority,
+                ignore_result=True,
+                retry=False,
+            )
+        except OperationalError as error:
+            raise StoreUnavailable(f"The broker does not answer: {error}") from error

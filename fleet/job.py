@@ -1,11 +1,12 @@
 """The job record, its states and the moves between them."""
 
 import json
+import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 
 class Status(StrEnum):
@@ -20,6 +21,8 @@ class Status(StrEnum):
     EXPIRED = "expired"
     INCOMPLETE = "incomplete"
 
+
+_ID = re.compile(r"job_[0-9a-f]{32}")
 
 TERMINAL = frozenset(
     {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.INCOMPLETE}
@@ -39,9 +42,17 @@ def new_job_id() -> str:
     return f"job_{secrets.token_hex(16)}"
 
 
+def is_job_id(text: str) -> bool:
+    """Whether it has the form of our ids; only such a text may become part of a key."""
+    return _ID.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """A job as it stands in Redis. Times are milliseconds of Redis' own clock; 0 = not yet."""
+
+    #: Fields of the hash but the request, which may be large; `status` first.
+    SUMMARY: ClassVar[tuple[str, ...]] = ()
 
     id: str
     status: Status
@@ -81,11 +92,6 @@ class Job:
         """Whether the job is in a terminal state."""
         return self.status in TERMINAL
 
-    @property
-    def next_model(self) -> str | None:
-        """The model after the current one in the plan."""
-        return self.plan[self.step + 1] if self.step + 1 < len(self.plan) else None
-
     @classmethod
     def from_hash(cls, job_id: str, raw: Mapping[str, str]) -> Self:
         """Read a record from the strings of its hash."""
@@ -108,7 +114,28 @@ class Job:
             **number,
         )
 
+    @classmethod
+    def from_summary(cls, job_id: str, values: Sequence[str | None]) -> Self:
+        """Read a record, without the request, from the values of the fields `SUMMARY`."""
+        named = zip(cls.SUMMARY, values, strict=True)
+        raw = {name: value for name, value in named if value is not None}
+        return cls.from_hash(job_id, {**raw, "request": "{}"})
 
+
+_WORDS = (
+    "status",
+    "asked_model",
+    "model",
+    "route",
+    "plan",
+    "reasons",
+    "owner",
+    "streamed",
+    "tried",
+    "usage",
+    "error",
+    "metadata",
+)
 _NUMBERS = (
     "step",
     "attempt",
@@ -121,3 +148,5 @@ _NUMBERS = (
     "finished_at",
     "deadline_at",
 )
+
+Job.SUMMARY = (*_WORDS, *_NUMBERS)

@@ -8,19 +8,16 @@ larger, not the line longer.
 
 import asyncio
 import json
-import logging
 from collections.abc import Callable
 from typing import Any
 
-from fleet.errors import StoreUnavailable
 from fleet.events import reasoning_event, text_event
+from fleet.insist import insist
 from fleet.job import Job
 from fleet.ledger import Ledger
 
-log = logging.getLogger(__name__)
-
-#: Pause before a write that failed is tried again, seconds: first and longest.
-RETRY_FIRST_S, RETRY_MOST_S = 0.05, 1.0
+#: Pieces that one write takes: a script has room for so many values.
+PIECES_MOST = 2_000
 
 
 class AttemptLog:
@@ -55,7 +52,7 @@ class AttemptLog:
 
     def take(self) -> list[str]:
         """The pending pieces as events (kind, json, …), runs of the same kind merged."""
-        pieces, self._pending = self._pending, []
+        pieces, self._pending = self._pending[:PIECES_MOST], self._pending[PIECES_MOST:]
         return merged(pieces)
 
     def written(self, next_seq: int) -> None:
@@ -131,15 +128,7 @@ class Writer:
 
     async def _write(self, batch: list[tuple[AttemptLog, list[str]]]) -> None:
         """Write until Redis has answered. A repeated write is harmless: it names its number."""
-        pause = RETRY_FIRST_S
         writes = [(attempt.job, attempt.seq, events) for attempt, events in batch]
-        while True:
-            try:
-                results = await self._ledger.append(writes)
-                break
-            except StoreUnavailable as error:
-                log.warning("journal: Redis does not take a write, trying again: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, RETRY_MOST_S)
+        results = await insist(lambda: self._ledger.append(writes))
         for (attempt, _), next_seq in zip(batch, results, strict=True):
             attempt.written(next_seq)

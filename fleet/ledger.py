@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError
 
 from fleet import scripts
 from fleet.dispatch import Dispatcher, Outgoing
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, ServerUnreachable
 from fleet.events import Kind, event_data
 from fleet.job import Job, Status
 from fleet.line import Line
@@ -123,6 +123,8 @@ class Ledger(Records):
                 ],
             )
         if not done:
+            earlier = result.partition(" ")[0]
+            await self._dispatcher.sent(self._dispatcher.route(earlier, priority))
             return Created(existing=result)
         await self._dispatcher.sent(outgoing)
         return Created(ahead=result)
@@ -181,6 +183,7 @@ class Ledger(Records):
                     event_data(Kind.EXPIRED, message=EXPIRED_MESSAGE),
                     event_data(Kind.FAILED, error=poisoned),
                     self._ended_ttl,
+                    json.dumps(poisoned),
                 ],
             )
         if word != "taken":
@@ -272,11 +275,13 @@ class Ledger(Records):
         event = event_data(Kind.EXPIRED, message=EXPIRED_MESSAGE)
         return await self._close(job_id, Status.EXPIRED, event, UNENDED, only_past_deadline=True)
 
-    async def fail_unrouted(self, job_id: str, error: dict[str, Any]) -> None:
-        """End a job that no plan can be made for."""
+    async def fail_unrouted(
+        self, job_id: str, error: dict[str, Any], allowed: str = WAITING
+    ) -> None:
+        """End a job that no plan can be made for, or (`UNENDED`) that nobody can go on with."""
         event = event_data(Kind.FAILED, error=error, tried=[])
         fields = ("error", json.dumps(error))
-        await self._close(job_id, Status.FAILED, event, WAITING, fields=fields)
+        await self._close(job_id, Status.FAILED, event, allowed, fields=fields)
 
     async def _close(
         self,
@@ -319,6 +324,9 @@ class Ledger(Records):
         for job_id, what, model, attempt, priority in due:
             if what == "late":
                 await self.expire(job_id)
+            elif not self._dispatcher.knows(model):
+                gone = ServerUnreachable(f"{model}: no such model in the catalogue any more")
+                await self.fail_unrouted(job_id, gone.as_dict(), UNENDED)
             else:
                 outgoing = self._dispatcher.run(job_id, model, int(attempt) + 1, int(priority))
                 await self._enqueue(outgoing)

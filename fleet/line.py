@@ -35,7 +35,7 @@ class Line:
     def __init__(self, url: str) -> None:
         self._address: dict[str, Any] = dict(parse_url(url))
         self._wire: _Wire | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[_Wire] | None = None
 
     async def call(self, *command: str | int | float | bytes) -> Any:
         """One command; its answer, with text decoded.
@@ -66,14 +66,18 @@ class Line:
         wire = self._wire
         if wire is not None and not wire.lost:
             return wire
-        async with self._connecting:
-            if self._wire is None or self._wire.lost:
-                try:
-                    async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                        self._wire = await self._connect()
-                except OSError as error:  # TimeoutError is one
-                    raise refusals.ConnectionError(str(error) or "no answer") from error
-            return self._wire
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._attempt(), name="redis-connect")
+        return await asyncio.shield(self._connecting)
+
+    async def _attempt(self) -> "_Wire":
+        """One try to connect, for all who wait."""
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                self._wire = await self._connect()
+        except OSError as error:  # TimeoutError is one
+            raise refusals.ConnectionError(str(error) or "no answer") from error
+        return self._wire
 
     async def _connect(self) -> "_Wire":
         loop, address = asyncio.get_running_loop(), self._address
@@ -107,6 +111,8 @@ def _tls(address: dict[str, Any]) -> ssl.SSLContext | None:
 
 
 def _refusal(text: str) -> refusals.RedisError:
+    if text.startswith("READONLY"):
+        return refusals.ReadOnlyError(text)
     if text.startswith("NOSCRIPT"):
         return refusals.NoScriptError(text)
     if text.startswith(("NOAUTH", "WRONGPASS")):
@@ -162,6 +168,9 @@ class _Wire(asyncio.Protocol):
                     continue
                 if isinstance(answer, Exception):
                     future.set_exception(answer)
+                    if isinstance(answer, refusals.ReadOnlyError):
+                        self.hang_up()  # it is a replica now: look up the address again
+                        return
                 else:
                     future.set_result(answer)
         except (refusals.InvalidResponse, IndexError):  # bytes that are no answer, or one too many

@@ -37,6 +37,8 @@ class Listener:
         self._pubsub: Any = None
         self._callbacks: dict[str, list[Callback]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}
+        #: Channels that Redis has been asked for on the present connection.
+        self._asked: set[str] = set()
         self._connected = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._heard = 0.0
@@ -69,12 +71,16 @@ class Listener:
         try:
             async with asyncio.timeout(2):
                 await self._connected.wait()
-                if len(callbacks) == 1:
+                if channel not in self._asked:
+                    self._asked.add(channel)
                     await self._pubsub.subscribe(channel)
                 await confirmed.wait()
         except (TimeoutError, RedisError, OSError) as error:
             await self.remove(channel, callback)
             raise StoreUnavailable from error
+        except BaseException:  # whoever asked has gone
+            await self.remove(channel, callback)
+            raise
 
     async def remove(self, channel: str, callback: Callback) -> None:
         """Deliver no more to `callback`."""
@@ -85,8 +91,10 @@ class Listener:
             return
         del self._callbacks[channel]
         self._confirmed.pop(channel, None)
+        asked = channel in self._asked
+        self._asked.discard(channel)
         try:
-            if self._pubsub is not None:
+            if self._pubsub is not None and asked:
                 await self._pubsub.unsubscribe(channel)
         except (RedisError, OSError) as error:
             log.debug("listener: unsubscribe failed with the connection: %s", error)
@@ -109,7 +117,8 @@ class Listener:
         if self._pubsub is not None:
             await self._pubsub.aclose()
         self._pubsub = self._redis.pubsub()
-        await self._pubsub.subscribe(_KEEP, *self._callbacks)
+        self._asked = set(self._callbacks)
+        await self._pubsub.subscribe(_KEEP, *self._asked)
         self._heard = asyncio.get_running_loop().time()
         self._connected.set()
         for callbacks in list(self._callbacks.values()):

@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from typing import Any
 import uvloop
 from billiard.einfo import ExceptionInfo
 from celery.concurrency.base import BasePool
+from celery.worker import state
 from celery.worker.strategy import default as default_strategy
 from kombu.serialization import loads
 
@@ -73,7 +75,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
         self._leave: Callable[[], Awaitable[Any]] | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="streams", daemon=True)
         self._thread.start()
-        self._call(self._enter(self.app.lifespan))
+        self._begin_lifespan()
         gc.collect()
         gc.freeze()  # what stays for ever need not be looked at again and again
 
@@ -149,8 +151,7 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
 
     def _finish(self, call: "Call") -> None:
         self._finished.append(call)
-        if len(self._finished) == 1:
-            self._ring()
+        self._ring()
 
     def _ring(self) -> None:
         with suppress(BlockingIOError):  # then it rings already
@@ -171,6 +172,16 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
     def _call(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
+    def _begin_lifespan(self) -> None:
+        """Wait for the lifespan's beginning, but not deaf to a signal to stop."""
+        entering = asyncio.run_coroutine_threadsafe(self._enter(self.app.lifespan), self._loop)
+        while True:
+            try:
+                entering.result(timeout=0.2)
+                return
+            except FutureTimeout:
+                state.maybe_shutdown()
+
     async def _enter(self, lifespan: Lifespan) -> None:
         stack = AsyncExitStack()
         self._handlers = await stack.enter_async_context(lifespan())
@@ -188,11 +199,14 @@ class AsyncioPool(BasePool):  # type: ignore[misc]
 
 
 def _arguments(body: Any, content_type: str, content_encoding: str) -> list[Any]:
-    """The positional arguments in a message: decoded already, or still as bytes."""
+    """The positional arguments in a message: decoded already, or still as bytes.
+
+    A body that is no task's has none; its handler then fails, and the message is gone.
+    """
     if isinstance(body, str | bytes | memoryview):
         body = loads(body, content_type, content_encoding, accept={"json", "application/json"})
-    arguments: list[Any] = body[0]
-    return arguments
+    arguments = body[0] if isinstance(body, list | tuple) and body else None
+    return list(arguments) if isinstance(arguments, list | tuple) else []
 
 
 def begin_at_once(task: Any, app: Any, consumer: Any, **options: Any) -> Callable[..., Any]:

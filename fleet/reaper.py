@@ -22,5 +22,8 @@ async def reap_for_ever(ledger: Ledger) -> None:
         except StoreUnavailable as error:
             log.debug("reaper: %s", error)
             continue
+        except Exception:  # one odd job must not leave all the others alone
+            log.exception("reaper: a look failed")
+            continue
         if found:
             log.info("reaper: took care of %s", ", ".join(found))

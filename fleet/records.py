@@ -1,15 +1,18 @@
 """Reading jobs, their logs and their queues from Redis."""
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
 from fleet.job import Job
 from fleet.line import Line
 from fleet.names import JOBS_INDEX, job_key, log_key
+
+log = logging.getLogger(__name__)
 
 #: Entries of a log read in one go.
 READ_BATCH = 2_000
@@ -20,6 +23,9 @@ async def store_errors() -> AsyncIterator[None]:
     """The border where redis' errors become ours."""
     try:
         yield
+    except ResponseError as error:
+        log.error("Redis refused a command: %s", error)
+        raise StoreUnavailable("Redis refused a command; the log here tells which.") from error
     except (RedisError, OSError) as error:
         raise StoreUnavailable(f"Redis does not answer: {error}") from error
 
@@ -51,14 +57,18 @@ class Records:
         return Job.from_hash(job_id, pairs(raw)) if raw else None
 
     async def recent(self, before: str, count: int) -> list[Job]:
-        """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`)."""
+        """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`).
+
+        Their requests are left out: nobody's words are read for a list.
+        """
         async with store_errors():
             ids = await self.line.call(
                 *("ZRANGE", JOBS_INDEX, before, "-inf", "BYSCORE", "REV", "LIMIT", 0, count)
             )
-            records = await self.line.calls([("HGETALL", job_key(job_id)) for job_id in ids])
+            commands = [("HMGET", job_key(job_id), *Job.SUMMARY) for job_id in ids]
+            records = await self.line.calls(commands)
         found = zip(ids, records, strict=True)
-        return [Job.from_hash(job_id, pairs(raw)) for job_id, raw in found if raw]
+        return [Job.from_summary(job_id, values) for job_id, values in found if values[0]]
 
     async def list_lengths(self, keys: list[str]) -> list[int]:
         """Lengths of the lists that stand for queues."""

@@ -28,12 +28,27 @@ class Message(BaseModel):
             return self
         if self.content is None or self.content in ("", []):
             raise ValueError("content must not be empty")
+        for part in self.content if isinstance(self.content, list) else ():
+            _check_part(part)
         return self
 
     @property
     def text(self) -> str:
         """The words of the turn, without images and other parts."""
         return text_of(self.content)
+
+
+def _check_part(part: dict[str, Any]) -> None:
+    """Text, or an image that is in the request itself: no server fetches an address for us."""
+    if part.get("type") == "text" and isinstance(part.get("text"), str):
+        return
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else None
+    if part.get("type") == "image_url" and str(url).startswith("data:image/"):
+        return
+    raise ValueError(
+        "a part must be {type: text, text} or {type: image_url, image_url: {url: data:image/…}}"
+    )
 
 
 def text_of(content: Any) -> str:

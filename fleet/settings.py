@@ -133,6 +133,16 @@ class Settings(BaseSettings):
             raise ValueError("store.retention_s must not be shorter than limits.deadline_s")
         return self
 
+    @model_validator(mode="after")
+    def _default_route_exists(self) -> Self:
+        routes = self.catalogue.served_routes
+        if self.models and self.router.default_route not in routes:
+            raise ValueError(
+                f"router.default_route: no model serves {self.router.default_route!r}; "
+                f"there are: {', '.join(routes)}"
+            )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -224,7 +234,9 @@ class _FileAndEnvironment(EnvSettingsSource):
         by_name = environment.pop("models", {})
         values = _merge(self.file_values, environment)
         models = values.get("models", [])
-        if isinstance(by_name, dict) and isinstance(models, list):
+        if not isinstance(by_name, dict):
+            raise ConfigError(f"{PREFIX}MODELS: set {PREFIX}MODELS__NAME__KEY for one model's key")
+        if isinstance(models, list):
             values["models"] = _overlay_models(models, by_name)
         return values
 
@@ -241,7 +253,12 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _overlay_models(models: list[Any], by_name: dict[str, Any]) -> list[Any]:
     """`FLEET_MODELS__MY_MODEL__URL` is for the model `my-model`."""
     known = {_as_variable(m["name"]): m for m in models if isinstance(m, dict) and "name" in m}
-    for variable in by_name:
+    for variable, values in by_name.items():
+        if not isinstance(values, dict):
+            raise ConfigError(
+                f"{PREFIX}MODELS__{variable.upper()}: name a key, such as "
+                f"{PREFIX}MODELS__{variable.upper()}__URL"
+            )
         if variable not in known:
             raise ConfigError(
                 f"{PREFIX}MODELS__{variable.upper()}: the catalogue has no such model; "
@@ -261,10 +278,18 @@ def _as_variable(name: str) -> str:
 
 def _decoded(values: dict[str, Any]) -> dict[str, Any]:
     """Lists and tables arrive as JSON text."""
-    return {
-        key: json.loads(value) if isinstance(value, str) and value[:1] in "[{" and value else value
-        for key, value in values.items()
-    }
+    return {key: _from_json(key, value) for key, value in values.items()}
+
+
+def _from_json(key: str, value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ConfigError(
+            f"{PREFIX}MODELS__…__{key.upper()}: {value!r} is not valid JSON: {error}"
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

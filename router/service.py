@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
 
 from fleet.dispatch import Dispatcher
-from fleet.errors import FleetError
+from fleet.errors import FleetError, FleetFault
+from fleet.insist import insist
 from fleet.job import Job, Status
 from fleet.ledger import Ledger, connect
 from fleet.names import ROUTE_TASK
@@ -32,26 +34,22 @@ class Router:
 
     async def route(self, job_id: str) -> None:
         """Give a queued job its plan and send it to the first model. Harmless to repeat."""
-        job = await self._ledger.load(job_id)
+        job = await insist(lambda: self._ledger.load(job_id))
         if job is None or job.status is not Status.QUEUED:
             log.info("job %s not routed: %s", job_id, job.status if job else "gone")
             return
         try:
-            decision = self.decide(job)
+            decided = asdict(self.decide(job))
         except FleetError as error:
-            await self._ledger.fail_unrouted(job_id, error.as_dict())
-            return
-        await self._ledger.route(
-            job,
-            {
-                "route": decision.route,
-                "model": decision.model,
-                "plan": decision.plan,
-                "reasons": decision.reasons,
-                "confidence": decision.confidence,
-                "classifier": decision.classifier,
-            },
-        )
+            await self._fail(job_id, error)
+        except Exception:  # a message that is gone must not leave a job that nobody has
+            log.exception("job %s: deciding broke", job_id)
+            await self._fail(job_id, FleetFault("The router met an error; see its log."))
+        else:
+            await insist(lambda: self._ledger.route(job, decided))
+
+    async def _fail(self, job_id: str, error: FleetError) -> None:
+        await insist(lambda: self._ledger.fail_unrouted(job_id, error.as_dict()))
 
     def decide(self, job: Job) -> policy.Decision:
         """The decision for a job; pure but for the settings."""

@@ -70,9 +70,17 @@ def _tokens_of_turn(message: Mapping[str, Any]) -> int:
     return TOKENS_PER_TURN + estimate_tokens(text_of(message.get("content"))) + called
 
 
+_BLANKS = re.compile(r"\s+")
+
+
 def excerpt(turn: str) -> str:
-    """Where a turn says what it wants: all of a short one, both ends of a long one."""
-    return turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}"
+    """Where a turn says what it wants: all of a short one, both ends of a long one.
+
+    Runs of blanks and line breaks become one: the rules need no more, and a page of empty
+    lines would cost them its square in time.
+    """
+    both_ends = turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}"
+    return _BLANKS.sub(lambda run: "\n" if "\n" in run[0] else " ", both_ends)
 
 
 def asked_for_claude(turn: str) -> str:

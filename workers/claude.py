@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import anthropic
+import httpx2
 
 from fleet.catalogue import Model
 from fleet.errors import (
@@ -65,6 +66,10 @@ class Claude:
                 message = await stream.get_final_message()
         except anthropic.AnthropicError as error:
             raise translated(error) from error
+        except httpx2.TimeoutException as error:
+            raise ServerStalled("Anthropic's API sent nothing for too long.") from error
+        except (httpx2.HTTPError, ValueError) as error:  # the SDK lets these through in mid-stream
+            raise StreamCut(f"Anthropic's stream broke: {error}") from error
         if message.stop_reason is None:
             raise StreamCut
         used = message.usage

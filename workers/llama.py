@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ import httptools
 import httpx
 
 from fleet.catalogue import Model
-from fleet.errors import ServerStalled, ServerUnreachable, StreamCut
+from fleet.errors import ServerStalled, ServerUnreachable, StreamCut, TryNext
 from workers.backend import End, Piece
 from workers.chunks import ChatDecoder, error_of
 from workers.sse import DataLines
@@ -34,7 +34,11 @@ class _Response:
     def __init__(self) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.body = bytearray()
+        self.begun = False
         self.complete = False
+
+    def on_headers_complete(self) -> None:
+        self.begun = True
 
     def on_body(self, data: bytes) -> None:
         self.body += data
@@ -79,6 +83,8 @@ class LlamaServer:
             patience = self._model.timeouts.first_token_s
             while not decoder.done:
                 data = response.feed(await self._read(reader, patience))
+                if not response.begun:
+                    continue
                 if response.status != 200:
                     raise await self._refusal(reader, response, data)
                 pieces = [p for line in lines.feed(data) for p in decoder.decode(line)]
@@ -148,8 +154,9 @@ class LlamaServer:
     async def _refusal(
         self, reader: asyncio.StreamReader, response: _Response, body: bytes
     ) -> Exception:
-        while not response.complete and len(body) < ERROR_BODY_MOST:
-            body += response.feed(await self._read(reader, 5.0))
+        with suppress(TryNext):  # the end of the connection is an end here
+            while not response.complete and len(body) < ERROR_BODY_MOST:
+                body += response.feed(await self._read(reader, 5.0))
         try:
             return error_of(json.loads(body), response.status)
         except ValueError:

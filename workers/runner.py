@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 from fleet.errors import (
     AllModelsUnavailable,
@@ -16,6 +15,7 @@ from fleet.errors import (
     TryNext,
 )
 from fleet.events import Kind, event_data
+from fleet.insist import insist
 from fleet.job import Job, Status
 from fleet.journal import AttemptLog, Writer
 from fleet.ledger import Ledger
@@ -24,10 +24,6 @@ from workers.backend import Backend, End
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
-#: Pause before a move that Redis did not take is tried again, seconds: first and longest.
-INSIST_FIRST_S, INSIST_MOST_S = 0.05, 1.0
 #: An answer that ended for one of these is not whole.
 CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -49,13 +45,16 @@ class Running:
         self.attempt = attempt
         self.stopped_by: Stop | None = None
         self.scope = asyncio.timeout(max(seconds_left, 0.0))
+        #: Whether the model is being asked; before and after, there is nothing to interrupt.
+        self.streaming = False
         attempt.on_lost = lambda: self.stop(Stop.LOST)
 
     def stop(self, reason: Stop) -> None:
-        """Interrupt the stream now."""
+        """Interrupt the stream now, if it runs."""
         if self.stopped_by is None:
             self.stopped_by = reason
-            self.scope.reschedule(asyncio.get_running_loop().time())
+            if self.streaming:
+                self.scope.reschedule(asyncio.get_running_loop().time())
 
 
 class Runner:
@@ -78,6 +77,8 @@ class Runner:
         self._may_restart = settings.fallback.after_first_token == "restart"
         self._known = {entry.name for entry in settings.models}
         self._running: dict[str, Running] = {}
+        #: Jobs whose claim is under way, and what has stopped them meanwhile.
+        self._claiming: dict[str, Stop | None] = {}
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -88,13 +89,18 @@ class Runner:
 
     async def run(self, job_id: str) -> None:
         """Take the job and see it to its end, or to the next model of its plan."""
-        if job_id in self._running:
+        if job_id in self._running or job_id in self._claiming:
             return
-        claim = await self._insist(lambda: self._ledger.claim(job_id, self._model, self._owner))
+        self._claiming[job_id] = None
+        try:
+            claim = await insist(lambda: self._ledger.claim(job_id, self._model, self._owner))
+        finally:
+            stopped_by = self._claiming.pop(job_id)
         if claim.job is None:
             log.info("job %s not taken: %s", job_id, claim.refusal)
             return
         running = Running(claim.job, self._writer.open(claim.job), claim.seconds_left)
+        running.stopped_by = stopped_by
         self._running[job_id] = running
         self._idle.clear()
         try:
@@ -112,6 +118,8 @@ class Runner:
         """Stop the stream of that job if it runs here; closing it frees the server's slot."""
         if running := self._running.get(job_id):
             running.stop(reason)
+        elif job_id in self._claiming:
+            self._claiming[job_id] = reason
 
     def stop_all(self, reason: Stop) -> None:
         """Stop every stream of this process."""
@@ -132,7 +140,13 @@ class Runner:
     async def _attempt(self, running: Running) -> None:
         try:
             async with running.scope:
-                end = await self._stream(running)
+                running.streaming = running.stopped_by is None
+                if not running.streaming:  # stopped while it was being claimed
+                    raise TimeoutError
+                try:
+                    end = await self._stream(running)
+                finally:
+                    running.streaming = False
         except TimeoutError:
             await self._interrupted(running)
         except TryNext as error:
@@ -189,7 +203,7 @@ class Runner:
         await attempt.drained()
         if attempt.lost:
             return
-        ended = await self._insist(
+        ended = await insist(
             lambda: self._ledger.finish(running.job, attempt.seq, status, events, fields)
         )
         if not ended:
@@ -218,7 +232,7 @@ class Runner:
             await self._hand_over(running, job.step, f"{self._owner} shuts down", list(job.tried))
         elif running.stopped_by is None:
             await running.attempt.drained()
-            await self._insist(lambda: self._expired(job))
+            await insist(lambda: self._expired(job))
 
     async def _expired(self, job: Job) -> None:
         """Our clock says that the deadline is over; Redis' clock may be a hair behind."""
@@ -233,7 +247,7 @@ class Runner:
         attempt = running.attempt
         await attempt.drained()
         if not attempt.lost:
-            await self._insist(
+            await insist(
                 lambda: self._ledger.hand_over(running.job, attempt.seq, step, reason, tried)
             )
 
@@ -247,17 +261,6 @@ class Runner:
             "message": error.message,
         }
         return [*running.job.tried, failure]
-
-    async def _insist(self, move: Callable[[], Awaitable[T]]) -> T:
-        """Make a move, and again until Redis has taken it: repeating one is harmless."""
-        pause = INSIST_FIRST_S
-        while True:
-            try:
-                return await move()
-            except StoreUnavailable as error:
-                log.warning("Redis does not take a move, trying again: %s", error)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, INSIST_MOST_S)
 
 
 def _exhausted(tried: list[dict[str, Any]], last: TryNext) -> FleetError:

@@ -20,6 +20,9 @@ from workers.runner import Runner, Stop
 
 log = logging.getLogger(__name__)
 
+#: How long handing streams back may take at the end.
+HAND_BACK_S = 5.0
+
 
 @asynccontextmanager
 async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
@@ -123,4 +126,6 @@ async def _drain(runner: Runner, bound_s: float) -> None:
     if runner.active:
         log.info("drain: handing back %s streams", runner.active)
         runner.stop_all(Stop.DRAIN)
-    await runner.idle()
+    with suppress(TimeoutError):  # Redis may be away; then the leases run out
+        async with asyncio.timeout(HAND_BACK_S):
+            await runner.idle()

@@ -2,7 +2,7 @@
 -- KEYS  1 job hash   2 log stream   3 due (zset)
 -- ARGV  1 channel   2 model   3 owner   4 lease ms   5 max attempts
 --       6 started event json   7 restarted event json   8 expired event json
---       9 poisoned event json   10 ttl s (ended)
+--       9 poisoned event json   10 ttl s (ended)   11 that failure's error json
 -- An owner that claims its own job again did not hear the answer to its first claim.
 -- Returns {'taken', now ms, field, value, ...}, or {why not, now ms}: 'gone', 'ended', 'elsewhere',
 -- 'leased', 'expired', 'poisoned'.
@@ -28,6 +28,7 @@ if tonumber(record[7]) <= now then
 end
 if attempt - tonumber(record[8] or 0) > tonumber(ARGV[5]) then
   close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], seq, 'failed', {'failed', stamped(ARGV[9])}, ARGV[10])
+  redis.call('HSET', KEYS[1], 'error', ARGV[11])
   return {'poisoned', now_text}
 end
 local events = {}

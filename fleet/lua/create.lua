@@ -14,7 +14,7 @@ if ARGV[5] ~= '' then
   if earlier then
     return {0, earlier}
   end
-  redis.call('SET', KEYS[4], ARGV[5], 'EX', ARGV[2])
+  redis.call('SET', KEYS[4], ARGV[5], 'PX', ARGV[4])
 end
 local fields = {'status', 'queued', 'created_at', now_text, 'attempt', '0',
   'deadline_at', text(now + ARGV[8] * 1000)}

@@ -32,6 +32,12 @@ JSON = {"Content-Type": "application/json"}
         (b'{"message": "  "}', None, "empty"),
         (b'{"message": 3}', "message", "string"),
         (b'{"messages": [{"role": "user", "content": ""}]}', "messages[0]", "empty"),
+        (
+            b'{"messages": [{"role": "user", "content": [{"type": "image_url", '
+            b'"image_url": {"url": "http://169.254.169.254/"}}]}]}',
+            "messages[0]",
+            "data:image/",
+        ),
         (b'{"messages": [{"role": "king", "content": "x"}]}', "messages[0].role", "user"),
         (b'{"messages": [{"role": "assistant", "content": "x"}]}', None, "last message"),
         (b'{"message": "x", "temperature": "hot"}', "temperature", "number"),
@@ -77,6 +83,13 @@ def test_an_unknown_id_is_not_found(fleet: Fleet, path: str) -> None:
     assert "job_nobody" in error["message"]
 
 
+def test_an_id_that_is_none_of_ours_reaches_no_key(fleet: Fleet) -> None:
+    job_id = fleet.stack.post("Hi [[fake n=1]]")
+    for path in (f"{job_id}:log", "nodes", "*"):
+        error_of(fleet, 404, "GET", f"/v1/jobs/{path}")
+        error_of(fleet, 404, "POST", f"/v1/jobs/{path}/cancel")
+
+
 def test_cancelling_an_unknown_id_is_not_found(fleet: Fleet) -> None:
     error_of(fleet, 404, "POST", "/v1/jobs/job_nobody/cancel")
 
@@ -108,6 +121,8 @@ def test_a_cursor_beyond_the_end_is_told_the_end(fleet: Fleet) -> None:
         ({"limit": "0"}, "limit"),
         ({"limit": "many"}, "limit"),
         ({"after": "nonsense"}, "after"),
+        ({"after": "²-x"}, "after"),
+        ({"after": "9" * 4301 + "-x"}, "after"),
     ],
 )
 def test_a_query_that_is_wrong_names_its_parameter(

@@ -106,18 +106,19 @@ def test_claude_answers_when_the_local_models_fail_and_only_up_to_its_cap(
         ({"fail": 400}, "failed", "refused"),
         ({"noend": 1}, "failed", "stream_cut"),
         ({"error_event": 2}, "failed", "server_failed"),
-        ({"cut": 2}, "failed", None),
+        ({"cut": 2}, "failed", "stream_cut"),
+        ({"stall": 2}, "failed", "server_stalled"),
     ],
 )
 def test_a_failing_claude_is_never_an_empty_success(
-    fleet: WithClaude, mode: dict[str, int], status: str, code: str | None
+    fleet: WithClaude, mode: dict[str, int], status: str, code: str
 ) -> None:
     fleet.local.stop()
     fleet.claude.control(**mode)
     job = fleet.stack.ended(fleet.stack.post("Use Claude for this"))
     assert job["status"] == status
     assert job["tried"][0]["model"] == "claude"
-    assert code in (None, job["tried"][0]["code"])
+    assert job["tried"][0]["code"] == code
 
 
 def test_only_the_worker_of_claude_imports_the_sdk() -> None:

@@ -1,16 +1,18 @@
 """The scripts: what may happen to a job, and what may not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest_asyncio
 
 from fleet.dispatch import Dispatcher
 from fleet.events import Event, Kind, event_data
-from fleet.job import MOVES, Job, Status, new_job_id
+from fleet.job import MOVES, TERMINAL, Job, Status, new_job_id
 from fleet.journal import Writer
 from fleet.ledger import Ledger, connect
+from fleet.line import CONNECT_TIMEOUT_S, Line
 from fleet.listener import Listener
 from fleet.names import DUE, job_key, queue_list
 from fleet.reader import Reader
@@ -204,8 +206,50 @@ async def test_redis_that_forgot_the_scripts_is_told_them_again(ledger: Ledger) 
     assert [e.kind for e in await ledger.read(job.id, job.seq - 1)] == ["token", "completed"]
 
 
-async def test_every_status_has_its_moves() -> None:
-    assert set(MOVES) == set(Status)
+async def test_the_scripts_move_a_job_only_as_the_table_allows(ledger: Ledger) -> None:
+    async def reach(status: Status) -> str:
+        if status is Status.QUEUED:
+            return await created(ledger)
+        job_id = await routed(ledger)
+        if status is Status.ROUTED:
+            return job_id
+        job = await claimed(ledger, job_id)
+        if status in TERMINAL:
+            event = [status.value, event_data(Kind(status.value))]
+            assert await ledger.finish(job, job.seq, status, event, {})
+        return job_id
+
+    async def now(job_id: str) -> Job:
+        job = await ledger.load(job_id)
+        assert job
+        return job
+
+    async def try_everything(job_id: str, which: int) -> None:
+        job = replace(await now(job_id), plan=("fast", "tool"))
+        moves: list[Callable[[], Awaitable[Any]]] = [
+            lambda: ledger.route(job, DECISION),
+            lambda: ledger.claim(job_id, "fast", job.owner or "a"),
+            lambda: ledger.hand_over(job, job.seq, 1, "test", []),
+            lambda: ledger.finish(job, job.seq, Status.COMPLETED, DONE, {}),
+            lambda: ledger.cancel(job_id),
+            lambda: ledger.fail_unrouted(job_id, {"code": "x"}),
+            lambda: append(ledger, job, job.seq, "x"),
+        ]
+        await moves[which]()
+
+    seen: dict[Status, set[Status]] = {status: set() for status in Status}
+    for status in Status:
+        for which in range(7):
+            job_id = await reach(status)
+            await try_everything(job_id, which)
+            after = (await now(job_id)).status
+            if after is not status:
+                seen[status].add(after)
+    for status, moves in seen.items():
+        assert moves <= MOVES[status], status
+    assert seen[Status.QUEUED] >= {Status.ROUTED, Status.CANCELLED, Status.FAILED}
+    assert seen[Status.ROUTED] >= {Status.RUNNING, Status.CANCELLED}
+    assert seen[Status.RUNNING] >= {Status.ROUTED, Status.COMPLETED, Status.CANCELLED}
 
 
 async def test_a_writer_and_readers_through_a_restart_of_redis(own_valkey: Valkey) -> None:
@@ -291,3 +335,69 @@ async def test_nothing_is_due_for_a_job_that_has_ended(ledger: Ledger) -> None:
     await ledger.cancel(cancelled)
     await ledger.finish(finished, finished.seq, Status.COMPLETED, DONE, {})
     assert await ledger.line.call("ZCARD", DUE) == 0
+
+
+async def test_a_flood_larger_than_a_script_takes_is_written_in_pieces(ledger: Ledger) -> None:
+    job = await claimed(ledger, await routed(ledger))
+    writer = Writer(ledger)
+    log = writer.open(job)
+    for n in range(9_000):
+        log.add("tool_calls", [{"index": 0, "function": {"arguments": str(n % 10)}}])
+    writer.start()
+    async with asyncio.timeout(10):
+        await log.drained()
+    assert log.seq == job.seq + 9_000
+    await writer.stop()
+
+
+async def test_a_reader_who_leaves_while_subscribing_leaves_nothing_behind(
+    redis_url: str, ledger: Ledger
+) -> None:
+    listener = Listener(settings_for(redis_url))
+    await listener.start()
+    reader = Reader(ledger, listener)
+    job_id = await created(ledger)
+
+    async def follow() -> None:
+        async for _ in reader.follow(job_id):
+            pass
+
+    for turns in range(30):
+        task = asyncio.create_task(follow())
+        for _ in range(turns % 6):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert not listener._callbacks
+    following = asyncio.create_task(follow())
+    await ledger.cancel(job_id)
+    async with asyncio.timeout(5):
+        await following
+    await listener.stop()
+
+
+async def test_a_running_job_whose_model_has_left_the_catalogue_ends(
+    redis_url: str, ledger: Ledger
+) -> None:
+    job_id = await routed(ledger)
+    await claimed(ledger, job_id)
+    await asyncio.sleep(0.25)
+    without = Settings(redis_url=redis_url, models=MODELS[1:])
+    other = Ledger(ledger.line, without, Dispatcher(without))
+    assert await other.reap() == [job_id]
+    job = await ledger.load(job_id)
+    assert job
+    assert job.status is Status.FAILED
+    assert "no such model" in (job.error or {})["message"]
+
+
+async def test_callers_of_a_silent_redis_are_refused_together() -> None:
+    server = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    line = Line(f"redis://:secret@127.0.0.1:{port}/0")
+    began = asyncio.get_running_loop().time()
+    results = await asyncio.gather(*(line.call("PING") for _ in range(6)), return_exceptions=True)
+    assert all(isinstance(result, Exception) for result in results)
+    assert asyncio.get_running_loop().time() - began < 2 * CONNECT_TIMEOUT_S + 1
+    await line.aclose()
+    server.close()

@@ -54,6 +54,8 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
         (SMALLEST.format("a", 1) + SMALLEST.format("a", 2), ["two models have the name 'a'"]),
         ("[api\n", ["not valid TOML", "line 1"]),
         ("models = 3\n", ["models"]),
+        ("[workers]\ndrain_s = inf\n", ["workers.drain_s"]),
+        (SMALLEST.format("a", 1) + '[router]\ndefault_route = "tol"\n', ["no model serves 'tol'"]),
         ("[store]\nretention_s = 60\n[limits]\ndeadline_s = 61\n", ["store.retention_s"]),
     ],
 )
@@ -75,6 +77,8 @@ def test_a_mistake_is_named_with_its_place_and_the_cure(
         ("FLEET_APY__PORT", "1", "FLEET_APY__PORT: no such setting; did you mean FLEET_API?"),
         ("FLEET_MODELS__SLOW__URL", "http://x", "FLEET_MODELS__SLOW: the catalogue has no such"),
         ("FLEET_API__PORT", "many", "api.port"),
+        ("FLEET_MODELS__FAST__ROLES", "[bad", "is not valid JSON"),
+        ("FLEET_MODELS__FAST", "foo", "FLEET_MODELS__FAST: name a key"),
         ("FLEET_MODELS__FAST__SLOTS", "many", "models[0].slots"),
     ],
 )
