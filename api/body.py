@@ -1,6 +1,7 @@
 """The body of a posted job: JSON, whatever `curl -d` calls it."""
 
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,11 +26,11 @@ async def _posted(request: Request) -> JobRequest:
     """Read and check the body.
 
     A browser sends mislabelled types across sites without asking; what it says of itself
-    in `Sec-Fetch-Site` keeps other sites' pages out.
+    in `Sec-Fetch-Site` and `Origin` keeps other sites' pages out.
     """
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared in MISLABELLED:
-        if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        if _from_elsewhere(request):
             raise InvalidRequest("send Content-Type: application/json from another site")
     elif declared != "application/json" and not declared.endswith("+json"):
         raise InvalidRequest(f"Content-Type: must be application/json, not {declared}")
@@ -37,6 +38,13 @@ async def _posted(request: Request) -> JobRequest:
         return JobRequest.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from None
+
+
+def _from_elsewhere(request: Request) -> bool:
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        return True
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 Posted = Annotated[JobRequest, Depends(_posted)]

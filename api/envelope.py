@@ -8,7 +8,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from fleet.errors import FleetError, FleetFault, InvalidRequest, NotFound, TooLarge
+from fleet.errors import (
+    FleetError,
+    FleetFault,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +68,11 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     if error.status_code == 404:
         shown = NotFound(f"no such endpoint: {request.method} {request.url.path}").as_dict()
+    elif error.status_code == 405:
+        shown = MethodNotAllowed(
+            f"{request.url.path} takes {(error.headers or {}).get('Allow', 'another method')}, "
+            f"not {request.method}"
+        ).as_dict()
     elif error.status_code == 413:
         shown = TooLarge(str(error.detail)).as_dict()
     else:

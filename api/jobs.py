@@ -58,7 +58,9 @@ async def get_job(
 ) -> dict[str, Any]:
     """The job and its answer so far; `wait` holds the line until it has ended."""
     if wait > fleet.settings.limits.wait_s:
-        raise InvalidRequest(f"at most {fleet.settings.limits.wait_s:g} seconds", param="wait")
+        raise InvalidRequest(
+            f"wait: at most {fleet.settings.limits.wait_s:g} seconds", param="wait"
+        )
     job = await load(fleet, job_id)
     if wait and not job.ended:
         job = await _ended(fleet, job_id, wait)
@@ -78,7 +80,7 @@ async def get_events(
     if after >= job.seq:
         raise InvalidRequest(
             f"event {after} does not exist (yet); the last one is {job.seq - 1}",
-            param="Last-Event-ID",
+            param="Last-Event-ID" if last_event_id else "starting_after",
         )
     if job.ended and after == job.seq - 1:
         return Response(status_code=204)
@@ -106,7 +108,7 @@ async def list_jobs(
     """Jobs, newest first. `next` continues the list (as `after`); null at its end."""
     place = views.parse_cursor(after) if after else None
     if after and place is None:
-        raise InvalidRequest("must be the `next` of an earlier answer", param="after")
+        raise InvalidRequest("after: must be the `next` of an earlier answer", param="after")
     found: list[Job] = []
     for _ in range(PAGES):
         page = await fleet.ledger.recent(str(place[0]) if place else "+inf", PAGE)

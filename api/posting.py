@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from api.state import State
+from fleet.catalogue import Catalogue
 from fleet.errors import Conflict, InvalidRequest
 from fleet.job import new_job_id
 from fleet.request import JobRequest
@@ -44,15 +45,23 @@ def check(state: State, request: JobRequest) -> None:
     limits = state.settings.limits
     known = state.settings.catalogue.addressable
     if request.model not in known:
-        raise InvalidRequest(
-            f"there is no model {request.model!r}; there are: {', '.join(known)}", param="model"
-        )
+        why = _why_not(state.settings.catalogue, request.model)
+        raise InvalidRequest(f"model: {why}; there are: {', '.join(known)}", param="model")
     if len(request.messages) > limits.messages:
-        raise InvalidRequest(f"at most {limits.messages} messages", param="messages")
+        raise InvalidRequest(f"messages: at most {limits.messages}", param="messages")
     if len(request.tools or ()) > limits.tools:
-        raise InvalidRequest(f"at most {limits.tools} tools", param="tools")
+        raise InvalidRequest(f"tools: at most {limits.tools}", param="tools")
     if (request.deadline_s or 0) > limits.deadline_s:
-        raise InvalidRequest(f"at most {limits.deadline_s:g} seconds", param="deadline_s")
+        raise InvalidRequest(
+            f"deadline_s: at most {limits.deadline_s:g} seconds", param="deadline_s"
+        )
+
+
+def _why_not(catalogue: Catalogue, name: str) -> str:
+    model = catalogue.get(name)
+    if model is None:
+        return f"there is no {name!r}"
+    return f"{name!r} is switched off" + (f" (no {model.api_key_env})" if model.external else "")
 
 
 def _digest(posted: list[Any]) -> str:

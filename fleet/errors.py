@@ -4,6 +4,7 @@ FleetError
 ├── CallerError            the request cannot be served as it stands (4xx)
 │   ├── InvalidRequest
 │   ├── NotFound
+│   ├── MethodNotAllowed
 │   ├── Conflict
 │   ├── TooLarge
 │   └── Unauthorized
@@ -74,6 +75,13 @@ class NotFound(CallerError):
 
     code = "not_found"
     status = 404
+
+
+class MethodNotAllowed(CallerError):
+    """This endpoint does not take that method."""
+
+    code = "method_not_allowed"
+    status = 405
 
 
 class Conflict(CallerError):

@@ -140,7 +140,7 @@ class Ledger(Records):
         async with store_errors():
             done = await scripts.ROUTE(
                 self.line,
-                [job_key(job.id), log_key(job.id), outgoing.list_key],
+                [job_key(job.id), log_key(job.id), outgoing.list_key, DUE],
                 [
                     live_channel(job.id),
                     outgoing.inline,
@@ -312,7 +312,8 @@ class Ledger(Records):
 
     async def reap(self) -> list[str]:
         """End the jobs whose deadline has passed, and send those whose worker was lost (its
-        lease has run out) to their queue again. Any process may, any number at once.
+        lease has run out), or whose message was, to their queue again. Any process may, any
+        number of them at once.
 
         Returns the ids of the jobs that were found.
         """
@@ -324,9 +325,11 @@ class Ledger(Records):
         for job_id, what, model, attempt, priority in due:
             if what == "late":
                 await self.expire(job_id)
-            elif not self._dispatcher.knows(model):
+            elif what != Status.QUEUED and not self._dispatcher.knows(model):
                 gone = ServerUnreachable(f"{model}: no such model in the catalogue any more")
                 await self.fail_unrouted(job_id, gone.as_dict(), UNENDED)
+            elif what == Status.QUEUED:
+                await self._enqueue(self._dispatcher.route(job_id, int(priority)))
             else:
                 outgoing = self._dispatcher.run(job_id, model, int(attempt) + 1, int(priority))
                 await self._enqueue(outgoing)

@@ -7,6 +7,7 @@ fleet:job:{id}         hash       `[store] retention_s` after its last move
 fleet:job:{id}:log     stream     as its job
 fleet:jobs             zset       permanent; trimmed to `[store] index_size`
 fleet:due              zset       permanent; jobs that have not ended, by their next check
+fleet:due:messages     zset       permanent; jobs that wait, by the next look for their message
 fleet:idem:{h}         string     `[store] retention_s`
 fleet:nodes            set        permanent; names of processes, pruned by readers
 fleet:node:{node}      string     `NODE_TTL_S`; renewed by its process

@@ -58,7 +58,7 @@ class Claude:
         """See `Backend.stream`."""
         allowed = self._model.calls_per_day
         if allowed and not await self._spend(self._model.name, allowed):
-            raise CapReached(f"{self._model.name}: the {allowed} calls of today are used up")
+            raise CapReached(f"the {allowed} calls of today are used up")
         try:
             async with self._client.messages.stream(**to_messages(request, self._model)) as stream:
                 async for text in stream.text_stream:

@@ -130,9 +130,7 @@ class LlamaServer:
                     self._host, self._port, ssl=self._tls or None, limit=READ_SIZE
                 )
         except (OSError, TimeoutError) as error:
-            raise ServerUnreachable(
-                f"{self._model.name}: nothing answers at {self._model.base_url}"
-            ) from error
+            raise ServerUnreachable(f"nothing answers at {self._model.base_url}") from error
         try:
             yield reader, writer
         finally:
@@ -144,9 +142,9 @@ class LlamaServer:
             async with asyncio.timeout(patience):
                 data = await reader.read(READ_SIZE)
         except TimeoutError as error:
-            raise ServerStalled(f"{self._model.name}: no token for {patience:g} seconds") from error
+            raise ServerStalled(f"no token for {patience:g} seconds") from error
         except OSError as error:
-            raise StreamCut(f"{self._model.name}: the connection broke: {error}") from error
+            raise StreamCut(f"the connection broke: {error}") from error
         if not data:
             raise StreamCut
         return data

@@ -42,5 +42,6 @@ seq = write(KEYS[2], ARGV[1], seq, events)
 redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', text(attempt), 'owner', ARGV[3],
   'lease_until', text(now + ARGV[4]), 'seq', text(seq), 'streamed', '0')
 redis.call('HSETNX', KEYS[1], 'started_at', now_text)
+redis.call('ZREM', messages_of(KEYS[3]), id_of(KEYS[1]))
 redis.call('ZADD', KEYS[3], text(math.min(now + ARGV[4], tonumber(record[7]))), id_of(KEYS[1]))
 return {'taken', now_text, unpack(redis.call('HGETALL', KEYS[1]))}

@@ -34,5 +34,6 @@ redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -ARGV[3] - 1)
 local ahead = redis.call('LLEN', KEYS[5])
 if ARGV[6] ~= '' then
   redis.call('LPUSH', KEYS[5], ARGV[6])
+  dispatched(KEYS[1], KEYS[6], KEYS[5])
 end
 return {1, ahead}

@@ -18,5 +18,6 @@ if #ARGV > 5 then
 end
 if ARGV[4] ~= '' then
   redis.call('LPUSH', KEYS[3], ARGV[4])
+  dispatched(KEYS[1], KEYS[4], KEYS[3])
 end
 return 1

@@ -37,6 +37,19 @@ local function id_of(job)
   return string.match(job, '[^:]+$')
 end
 
+-- Beside `due`: the jobs that wait for a worker, by the time of the next look for their message.
+local function messages_of(due)
+  return due .. ':messages'
+end
+
+local GRACE_MS = 5000
+
+-- A message for a job is on its way: note when and where, so that a lost one can be told.
+local function dispatched(job, due, list)
+  redis.call('HSET', job, 'dispatched_at', now_text, 'list', list)
+  redis.call('ZADD', messages_of(due), text(now + GRACE_MS), id_of(job))
+end
+
 -- Write one terminal event and move the record; callers have checked that it may.
 local function close(job, log, due, channel, seq, status, events, ttl_s)
   local next_seq = write(log, channel, seq, events)
@@ -44,4 +57,5 @@ local function close(job, log, due, channel, seq, status, events, ttl_s)
   redis.call('EXPIRE', job, ttl_s)
   redis.call('EXPIRE', log, ttl_s)
   redis.call('ZREM', due, id_of(job))
+  redis.call('ZREM', messages_of(due), id_of(job))
 end

@@ -142,7 +142,7 @@ def test_waiting_too_long_and_idempotency_keys_too_long_are_refused(fleet: Fleet
 
 def test_no_such_endpoint_and_no_such_method(fleet: Fleet) -> None:
     assert error_of(fleet, 404, "GET", "/v2/nothing")["code"] == "not_found"
-    error_of(fleet, 405, "DELETE", "/v1/jobs")
+    assert error_of(fleet, 405, "DELETE", "/v1/jobs")["code"] == "method_not_allowed"
 
 
 def test_a_name_that_resolves_to_this_machine_is_not_this_machine(fleet: Fleet) -> None:

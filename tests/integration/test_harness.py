@@ -71,8 +71,8 @@ def test_the_database_is_closed_to_whoever_has_no_password(redis_url: str) -> No
         client.ping()
 
 
-def test_only_the_two_indexes_may_stay_for_ever() -> None:
-    assert permanent_keys() == {"fleet:jobs", "fleet:nodes"}
+def test_only_the_indexes_may_stay_for_ever() -> None:
+    assert permanent_keys() == {"fleet:jobs", "fleet:due", "fleet:due:messages", "fleet:nodes"}
 
 
 def test_a_killed_valkey_comes_back_with_what_was_written(own_valkey: Valkey) -> None:

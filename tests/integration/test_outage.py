@@ -9,14 +9,15 @@ import pytest
 from tests.fakes.handle import Fake
 from tests.integration.conftest import MODEL
 from tests.stack import Stack, text_of
-from tests.support import Valkey
+from tests.support import Valkey, free_port, wait_for_line
 
 
 @pytest.fixture
 def stack(tmp_path: Path, own_valkey: Valkey) -> Iterator[Stack]:
     fast = Fake("llama_server", tmp_path / "fast.log", "--slots=4")
     fast.start()
-    config = MODEL.format(name="fast", url=fast.url, slots=4, context=4096)
+    config = "[workers]\ndrain_s = 0.5\n"
+    config += MODEL.format(name="fast", url=fast.url, slots=4, context=4096)
     stack = Stack(tmp_path, own_valkey.url, config)
     stack.start_api()
     stack.start_router()
@@ -49,3 +50,38 @@ def test_a_stream_and_everybody_in_it_outlive_a_restart_of_redis(
     assert "restarted" not in [kind for _, kind, _ in events]
     assert stack.ended(stack.post("Hi [[fake n=5]]"))["status"] == "completed"
     assert all(process.poll() is None for process in stack.processes.values())
+
+
+@pytest.mark.parametrize("role", ["router", "worker"])
+def test_who_waits_for_redis_at_start_still_hears_a_signal(tmp_path: Path, role: str) -> None:
+    config = MODEL.format(name="fast", url="http://127.0.0.1:1", slots=1, context=4096)
+    stack = Stack(tmp_path, f"redis://127.0.0.1:{free_port()}/0", config)
+    if role == "router":
+        stack.start_router()
+    else:
+        stack.start_worker("fast")
+    [(name, process)] = stack.processes.items()
+    wait_for_line(tmp_path / f"{name}.log", "waiting: Redis does not answer", process)
+    process.terminate()
+    process.wait(10)
+    stack.stop()
+
+
+def test_a_worker_whose_redis_is_gone_still_ends_when_told(
+    stack: Stack, own_valkey: Valkey
+) -> None:
+    job_id = stack.post("Hi [[fake n=2000 tps=40]]")
+    stack.until_status(job_id, "running")
+    own_valkey.kill()
+    worker = stack.processes["worker-fast"]
+    worker.terminate()
+    worker.wait(20)
+
+
+def test_a_router_that_met_an_outage_loses_no_job(stack: Stack, own_valkey: Valkey) -> None:
+    for _ in range(3):
+        ids = [stack.post("Hi [[fake n=1]]") for _ in range(10)]
+        own_valkey.kill()
+        own_valkey.start()
+        for job_id in ids:
+            assert stack.ended(job_id, 25)["status"] == "completed"

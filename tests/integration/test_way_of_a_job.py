@@ -84,13 +84,20 @@ def test_the_documents_own_curl_line_works_as_it_stands(fleet: Fleet) -> None:
 
 
 def test_a_page_of_another_site_cannot_use_the_relabelled_form(fleet: Fleet) -> None:
-    for path in ("/api/chat/stream", "/v1/jobs"):
-        reply = fleet.stack.client.post(
-            path,
-            content=b'{"message": "hello"}',
-            headers={"Content-Type": "text/plain", "Sec-Fetch-Site": "cross-site"},
-        )
-        assert reply.status_code == 400, path
+    marks = [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+    ]
+    for mark in marks:
+        for path in ("/api/chat/stream", "/v1/jobs"):
+            reply = fleet.stack.client.post(
+                path, content=b'{"message": "x"}', headers={"Content-Type": "text/plain", **mark}
+            )
+            assert reply.status_code == 400, (path, mark)
+    own = {"Content-Type": "text/plain", "Origin": fleet.stack.url}
+    reply = fleet.stack.client.post("/v1/jobs", content=b'{"message": "x"}', headers=own)
+    assert reply.status_code == 202
 
 
 def test_a_model_named_by_the_caller_answers(fleet: Fleet) -> None:
