@@ -6,8 +6,10 @@ import sys
 from typing import Any
 
 from cli.client import FleetClient, find_api
-from cli.follow import Outcome, ask
+from cli.follow import ask
+from cli.outcome import Outcome
 from cli.screen import err, out
+from cli.wording import untold
 from fleet.errors import InvalidRequest
 from fleet.home import home
 
@@ -44,8 +46,10 @@ def _words(text: str) -> str:
 
 
 def end_message(outcome: Outcome) -> str:
-    """Why a job did not complete."""
+    """Why a job did not complete. Pure."""
+    if outcome.status == "cancelled":
+        return outcome.status
     error = outcome.job.get("error") or outcome.end.get("error") or {}
-    reason = error.get("message") or outcome.end.get("reason") or "no reason was given"
-    tried = [f"  {t.get('model')}: {t.get('message')}" for t in outcome.job.get("tried") or ()]
+    reason = str(error.get("message") or outcome.end.get("reason") or "no reason was given")
+    tried = [f"  {failure}" for failure in untold(outcome.job.get("tried"), reason)]
     return "\n".join([f"{outcome.status}: {reason}", *tried])

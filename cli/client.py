@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -15,12 +16,16 @@ from cli import runstate
 from cli.failures import ApiError, NoFleet
 from cli.sse import Frame, SseDecoder
 from fleet import settings as configuration
+from fleet.errors import ConfigError
 from fleet.events import TERMINAL_KINDS
 
 #: The API sends a comment every 15 s at the latest; silence for longer is a dead connection.
 _SILENCE_S = 60.0
 #: How long to go on trying when a stream that was there cannot be had again.
 _RECONNECT_S = 30.0
+_HEALTH_S = 5.0
+
+_HOST = re.compile(r"[\w.:-]+")
 
 
 def find_api(url: str | None, home: Path) -> tuple[str, str]:
@@ -28,8 +33,24 @@ def find_api(url: str | None, home: Path) -> tuple[str, str]:
     if url is None and (state := runstate.running(home)):
         return state.api_url, state.api_key
     settings = configuration.load()
-    named = url or f"http://{settings.api.host}:{settings.api.port}"
+    named = f"http://{settings.api.host}:{settings.api.port}" if url is None else address(url)
     return named.rstrip("/"), settings.api.key
+
+
+def address(text: str) -> str:
+    """The address that somebody typed; without a scheme it is http. Pure.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    url = text if "://" in text else f"http://{text}"
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = None
+    if parsed is None or parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.host):
+        raise ConfigError(f"--url {text!r}: give an address such as http://127.0.0.1:8000")
+    return url
 
 
 class FleetClient:
@@ -73,6 +94,15 @@ class FleetClient:
     async def cancel(self, job_id: str) -> dict[str, Any]:
         """Cancel a job, in whatever state it is."""
         return await self._call("POST", f"/v1/jobs/{job_id}/cancel")
+
+    async def health(self) -> dict[str, Any] | None:
+        """The API's health report, good or bad; None while it does not answer."""
+        try:
+            answer = await self._http.get("/health", timeout=_HEALTH_S)
+            report = answer.json()
+        except (httpx.HTTPError, ValueError):
+            return None
+        return report if isinstance(report, dict) else None
 
     async def events(self, job_id: str) -> AsyncIterator[Frame]:
         """Every event of a job up to its last one; goes on where it stopped after a cut.

@@ -6,8 +6,9 @@ from typing import Any
 from cli import launch, runstate
 from cli.ask import INTERRUPTED, end_message
 from cli.client import FleetClient
-from cli.follow import Outcome, ask
+from cli.follow import ask
 from cli.launch import Prepared, Wishes
+from cli.outcome import Outcome
 from cli.ready import Probes
 from cli.screen import Announcer, err, out
 from cli.supervisor import Supervisor

@@ -1,7 +1,7 @@
 """Follows one job on the screen: its way, its tokens, its speed."""
 
 import asyncio
-from dataclasses import dataclass, field
+import contextlib
 from typing import Any
 
 from rich.console import Console
@@ -10,53 +10,19 @@ from rich.markup import escape
 from cli.client import FleetClient
 from cli.failures import NoFleet
 from cli.lines import printable
+from cli.outcome import Outcome, speed_line
 from cli.screen import err
 from cli.sse import Frame
-
-#: How APIs call an answer that was cut by the number of tokens it was given.
-_OUT_OF_TOKENS = ("max_output_tokens", "max_tokens", "length")
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How a followed job ended."""
-
-    status: str = ""
-    content: str = ""
-    #: The data of its last event.
-    end: dict[str, Any] = field(default_factory=dict)
-    #: The job's record after its end; what its events said, where the API is gone by then.
-    job: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def well(self) -> bool:
-        """Completed, or stopped only by the number of tokens it was given."""
-        reason = self.end.get("reason") or self.end.get("finish_reason")
-        return self.status == "completed" or (
-            self.status == "incomplete" and reason in _OUT_OF_TOKENS
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `--json` prints."""
-        usage = self.job.get("usage") or {}
-        return {
-            "id": self.job.get("id"),
-            "status": self.status,
-            "route": self.job.get("route"),
-            "model": self.job.get("model"),
-            "content": self.content,
-            "usage": usage,
-            "timings": usage.get("timings"),
-            "first_token_ms": first_token_ms(self.job),
-            "error": self.job.get("error"),
-        }
+from cli.waiting import Waiting
 
 
 class Follower:
     """Shows the events of a job as they come and gathers what they say."""
 
-    def __init__(self, screen: Console, *, silent: bool = False) -> None:
+    def __init__(self, screen: Console, job_id: str, *, silent: bool = False) -> None:
         self.outcome = Outcome()
+        #: Shown once, with the first route.
+        self._untold_id = job_id
         self._screen = screen
         self._silent = silent
         self._midline = False
@@ -66,13 +32,13 @@ class Follower:
         data = frame.payload()
         self._remember(frame.kind, data)
         if frame.kind == "routed":
-            self._note(route_line(data))
+            self._routed(data)
         elif frame.kind == "token":
             self._token(data)
         elif frame.kind == "restarted":
             self.outcome.content = ""
             why = data.get("reason") or "unknown reason"
-            self._note(f"begun again on {data.get('model')}: {why}", style="yellow")
+            self.note(f"begun again on {data.get('model')}: {why}", style="yellow")
         elif frame.kind in ("completed", "failed", "cancelled", "expired", "incomplete"):
             self.outcome.status, self.outcome.end = frame.kind, data
 
@@ -85,6 +51,10 @@ class Follower:
             job["usage"] = {key: data[key] for key in data if key not in ("type", "at")}
         elif data.get("error"):
             job |= {"error": data["error"], "tried": data.get("tried")}
+
+    def _routed(self, data: dict[str, Any]) -> None:
+        job_id, self._untold_id = self._untold_id, ""
+        self.note(" · ".join(part for part in (route_line(data), job_id) if part))
 
     def _token(self, data: dict[str, Any]) -> None:
         text = str(data.get("content") or "")
@@ -100,7 +70,7 @@ class Follower:
         )
         self._midline = not shown.endswith("\n")
 
-    def _note(self, line: str, style: str = "dim") -> None:
+    def note(self, line: str, style: str = "dim") -> None:
         """A line of ours; never in the middle of one of the model's."""
         if self._silent:
             return
@@ -118,8 +88,8 @@ class Follower:
         self.outcome.status = self.outcome.status or str(job.get("status"))
         for call in (job.get("answer") or {}).get("tool_calls") or ():
             function = call.get("function") or {}
-            self._note(f"calls {function.get('name')}({function.get('arguments')})", "cyan")
-        self._note(speed_line(self.outcome))
+            self.note(f"calls {function.get('name')}({function.get('arguments')})", "cyan")
+        self.note(speed_line(self.outcome))
         return self.outcome
 
 
@@ -127,9 +97,12 @@ async def follow(
     client: FleetClient, job_id: str, screen: Console, *, silent: bool = False
 ) -> Outcome:
     """Show a job up to its end."""
-    follower = Follower(screen, silent=silent)
-    async for frame in client.events(job_id):
-        follower.take(frame)
+    follower = Follower(screen, job_id, silent=silent)
+    waiting = Waiting(client, follower.note)
+    async with contextlib.nullcontext() if silent else waiting.watched():
+        async for frame in client.events(job_id):
+            waiting.heard(frame)
+            follower.take(frame)
     try:
         record = await client.job(job_id)
     except NoFleet:  # it drains: running answers come to their end, new calls find nobody
@@ -156,34 +129,3 @@ def route_line(data: dict[str, Any]) -> str:
     reasons = "; ".join(str(reason) for reason in data.get("reasons") or ())
     way = f"{data.get('route') or '?'} → {data.get('model') or '?'}"
     return f"{way}: {reasons}" if reasons else way
-
-
-def first_token_ms(job: dict[str, Any]) -> int | None:
-    """From the creation of the job to its first token. Pure."""
-    created, first = job.get("created_at"), job.get("first_token_at")
-    return int(first - created) if created and first else None
-
-
-def tokens_per_second(job: dict[str, Any]) -> float | None:
-    """The server's own figure, else tokens over the time after the first one. Pure."""
-    usage = job.get("usage") or {}
-    if measured := (usage.get("timings") or {}).get("predicted_per_second"):
-        return float(measured)
-    first, end = job.get("first_token_at"), job.get("finished_at")
-    tokens = usage.get("completion_tokens") or 0
-    return (tokens - 1) * 1000 / (end - first) if first and end and end > first else None
-
-
-def speed_line(outcome: Outcome) -> str:
-    """The dim line at the end. Pure."""
-    job = outcome.job
-    parts = [f"{job.get('model') or '?'}: {outcome.status}"]
-    if reason := outcome.end.get("reason"):
-        parts[0] += f" ({reason})"
-    if (first := first_token_ms(job)) is not None:
-        parts.append(f"first token {first} ms")
-    if tokens := (job.get("usage") or {}).get("completion_tokens"):
-        parts.append(f"{tokens} tokens")
-    if speed := tokens_per_second(job):
-        parts.append(f"{speed:.0f} tokens/s")
-    return ", ".join(parts)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -13,9 +13,13 @@ from cli.client import FleetClient, find_api
 from cli.follow import follow
 from cli.lines import printable
 from cli.screen import err, out
+from cli.wording import cut_at_limit, limit_reached, untold
 from fleet.home import home
 
 T = TypeVar("T")
+
+#: The longest list the API gives; `--limit` in `cli.main` is bound by it.
+MOST = 200
 
 
 def show_list(
@@ -26,16 +30,28 @@ def show_list(
     if as_json:
         _print_json(answer)
         return 0
+    if not answer.get("jobs"):
+        out.print(nothing_listed(filtered=bool(status or model)), markup=False, soft_wrap=True)
+    else:
+        out.print(_table(answer["jobs"]))
+    if answer.get("next") and limit < MOST:
+        err.print("there are more: raise --limit", style="dim")
+    return 0
+
+
+def nothing_listed(*, filtered: bool) -> str:
+    """Said in place of an empty table. Pure."""
+    return "No such jobs." if filtered else 'No jobs yet. Ask something: fleet ask "Hello"'
+
+
+def _table(jobs: Iterable[dict[str, Any]]) -> Table:
     table = Table()
     for column in ("id", "status", "model", "route", "created"):
         table.add_column(column, no_wrap=True)
-    for job in answer.get("jobs") or ():
+    for job in jobs:
         cells = [str(job.get(key) or "") for key in ("id", "status", "model", "route")]
         table.add_row(*cells, moment(job.get("created_at")))
-    out.print(table)
-    if answer.get("next"):
-        err.print("there are more: raise --limit", style="dim")
-    return 0
+    return table
 
 
 def show_one(url: str | None, job_id: str, following: bool, as_json: bool) -> int:
@@ -53,9 +69,12 @@ def show_one(url: str | None, job_id: str, following: bool, as_json: bool) -> in
     return 0
 
 
-def cancel(url: str | None, job_id: str) -> int:
+def cancel(url: str | None, job_id: str, as_json: bool) -> int:
     """Cancel; asking twice, or after the end, is no error."""
     answer = _call(url, lambda client: client.cancel(job_id))
+    if as_json:
+        _print_json(answer)
+        return 0
     out.print(f"{answer.get('id')}: {answer.get('status')}", markup=False, soft_wrap=True)
     return 0
 
@@ -63,13 +82,15 @@ def cancel(url: str | None, job_id: str) -> int:
 def described(job: dict[str, Any]) -> dict[str, str]:
     """The rows of `fleet job`. Pure."""
     rows = {key: str(job[key]) for key in ("id", "status", "route", "model") if job.get(key)}
+    if cut_at_limit(str(job.get("status")), job.get("finish_reason")):
+        rows["status"] += f": {limit_reached(job)}"
     rows["plan"] = " → ".join(job.get("plan") or ())
     rows["reasons"] = "; ".join(job.get("reasons") or ())
     for key in ("created_at", "started_at", "first_token_at", "finished_at"):
         rows[key.removesuffix("_at").replace("_", " ")] = moment(job.get(key))
-    for failed in job.get("tried") or ():
-        rows[f"tried {failed.get('model')}"] = str(failed.get("message") or failed.get("code"))
-    rows["error"] = str((job.get("error") or {}).get("message") or "")
+    error = str((job.get("error") or {}).get("message") or "")
+    rows["tried"] = "\n".join(untold(job.get("tried"), error))
+    rows["error"] = error
     rows["answer"] = str((job.get("answer") or {}).get("content") or "")
     return {name: value for name, value in rows.items() if value}
 

@@ -82,7 +82,7 @@ def ask(
 def jobs(
     status: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
     model: Annotated[str | None, typer.Option(help="Only jobs of this model.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 20,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
@@ -106,11 +106,11 @@ def job(
 
 
 @app.command()
-def cancel(job_id: JobId, url: Url = None) -> None:
+def cancel(job_id: JobId, as_json: Json = False, url: Url = None) -> None:
     """Cancel a job, waiting or running."""
     from cli.jobs import cancel as run
 
-    raise typer.Exit(run(url, job_id))
+    raise typer.Exit(run(url, job_id, as_json))
 
 
 @app.command()

@@ -12,6 +12,8 @@ from fleet.settings import Settings
 
 #: Peers of a queue have nothing to tell each other; the chatter costs a start and a channel.
 _ALONE = ("--without-gossip", "--without-mingle")
+#: Celery's six lines to root are for those who take pickles; our queues take JSON only.
+_AS_ROOT = "ignore:You're running the worker with superuser privileges"
 #: Seconds a follower keeps its stream after the API was told to stop.
 LINGER_S = 5
 
@@ -48,7 +50,8 @@ _CELERY = (sys.executable, "-m", "celery")
 
 
 def _celery(app: str, queue: str, node: str, log_level: str) -> tuple[str, ...]:
-    command = (*_CELERY, "-A", app, "worker", "-Q", queue, "-n", f"{node}@%h", *_ALONE)
+    celery = (sys.executable, "-W", _AS_ROOT, "-m", "celery", "--quiet")
+    command = (*celery, "-A", app, "worker", "-Q", queue, "-n", f"{node}@%h", *_ALONE)
     return (*command, "-l", log_level)
 
 

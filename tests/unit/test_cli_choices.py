@@ -11,8 +11,10 @@ from typer.testing import CliRunner
 from cli.demo import what_went_wrong
 from cli.environment import for_ours, for_stranger, model_variable
 from cli.failures import AlreadyRunning, ApiError, NoFleet, exit_code
-from cli.follow import Outcome, first_token_ms, route_line, speed_line, tokens_per_second
+from cli.follow import route_line
+from cli.jobs import MOST
 from cli.main import app
+from cli.outcome import Outcome, first_token_ms, speed_line, tokens_per_second
 from cli.ready import health_gap
 from cli.roles import find_model, refuse_open_door
 from cli.up import choose_config
@@ -150,6 +152,12 @@ def test_every_command_explains_itself(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"])
     assert done.exit_code == 0
     assert "Usage" in done.output
+
+
+def test_a_list_longer_than_the_api_gives_is_refused_at_once() -> None:
+    done = CliRunner().invoke(app, ["jobs", "--limit", "201"])
+    assert done.exit_code == 2
+    assert str(MOST) in done.output
 
 
 def fleet(tmp_path: Path, *argv: str, **environ: str) -> "subprocess.CompletedProcess[str]":

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli import ask, jobs
-from cli.client import FleetClient, find_api
+from cli import ask, jobs, waiting
+from cli.client import FleetClient, address, find_api
 from cli.failures import ApiError, NoFleet
-from cli.follow import Outcome
 from cli.follow import ask as ask_and_follow
+from cli.outcome import Outcome
+from fleet.errors import ConfigError
 from tests.support import until
 
 JOB = {
@@ -56,6 +57,7 @@ class Api(ThreadingHTTPServer):
         #: Events sent before the connection is cut, for each connection in turn.
         self.cuts: list[int] = []
         self.never_ends = False
+        self.health: dict[str, Any] = {"status": "down"}
         self.asked: list[tuple[str, str]] = []
         self.last_ids: list[str | None] = []
         self.bodies: list[Any] = []
@@ -86,10 +88,13 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(("GET", self.path))
         if self.path == "/v1/jobs/job_1/events":
             self._events()
+        elif self.path == "/health":
+            self._json(503, self.server.health)
         elif self.path == "/v1/jobs/job_1":
             self._json(200, self.server.job)
         elif self.path.startswith("/v1/jobs?"):
-            self._json(200, {"jobs": [self.server.job], "next": None})
+            found = [] if "model=nobody" in self.path else [self.server.job]
+            self._json(200, {"jobs": found, "next": None})
         elif self.path == "/v1/jobs/not-json":
             self.send_response(200)
             self.end_headers()
@@ -204,6 +209,54 @@ async def test_leaving_a_question_cancels_its_job(api: Api) -> None:
     assert ("POST", "/v1/jobs/job_1/cancel") in api.asked
 
 
+@pytest.fixture
+def impatient(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks wonders soon, and nothing comes after the events of the way."""
+    monkeypatch.setattr(waiting, "QUIET_S", 0.02)
+    monkeypatch.setattr(waiting, "AGAIN_S", 0.04)
+    api.never_ends = True
+
+
+async def leave(asking: "asyncio.Task[Outcome]") -> None:
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_question_that_nobody_answers_says_again_and_again_why(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.way = [("queued", {}), ("routed", {"route": "tool", "model": "tool"})]
+    api.health = {"router": {"workers": 1}, "models": {"tool": {"workers": 0}}}
+    asking = asyncio.create_task(question(api, Console(file=StringIO())))
+    await until(lambda: api.asked.count(("GET", "/health")) > 2, "it asks how the API is")
+    await leave(asking)
+    assert capsys.readouterr().err.count("still waiting: no worker for tool") >= 2
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_answer_that_pauses_in_its_middle_is_not_waited_for(api: Api) -> None:
+    api.way = api.way[:4]
+    shown = StringIO()
+    asking = asyncio.create_task(question(api, Console(file=shown)))
+    await until(shown.getvalue, "the answer begins")
+    asked = len(api.asked)
+    await asyncio.sleep(10 * waiting.QUIET_S)
+    await leave(asking)
+    assert ("GET", "/health") not in api.asked[asked:]
+
+
+async def test_the_jobs_id_is_shown_once_with_its_route(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api.way[2:2] = [("routed", {"route": "fast", "model": "tool"})]
+    await question(api, Console(file=StringIO()))
+    said = capsys.readouterr().err
+    assert "fast → fast: it is short · job_1\n" in said
+    assert "fast → tool\n" in said
+
+
 async def test_a_refusal_carries_the_apis_own_words(api: Api) -> None:
     async with FleetClient(api.url) as client:
         with pytest.raises(ApiError, match="no such job"):
@@ -255,11 +308,42 @@ def test_jobs_and_job_and_cancel(api: Api, capsys: pytest.CaptureFixture[str]) -
     assert jobs.show_list(api.url, "completed", None, 5, as_json=True) == 0
     assert jobs.show_one(api.url, "job_1", following=False, as_json=False) == 0
     assert jobs.show_one(api.url, "job_1", following=True, as_json=False) == 0
-    assert jobs.cancel(api.url, "job_1") == 0
+    assert jobs.cancel(api.url, "job_1", as_json=False) == 0
     assert api.asked[0] == ("GET", "/v1/jobs?status=completed&limit=5")
     said = capsys.readouterr().out
     assert "fast → tool" in said
     assert "job_1: cancelled" in said
+
+
+def test_cancel_prints_the_apis_answer_for_machines(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert jobs.cancel(api.url, "job_1", as_json=True) == 0
+    assert json.loads(capsys.readouterr().out) == {"id": "job_1", "status": "cancelled"}
+
+
+def test_no_jobs_are_no_table(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    assert jobs.show_list(api.url, None, "nobody", 5, as_json=False) == 0
+    assert capsys.readouterr().out == "No such jobs.\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("localhost:8077", "http://localhost:8077"),
+        ("10.0.0.5", "http://10.0.0.5"),
+        ("[::1]:8000", "http://[::1]:8000"),
+        ("https://fleet.example.org/base", "https://fleet.example.org/base"),
+    ],
+)
+def test_an_address_without_a_scheme_is_http(typed: str, meant: str) -> None:
+    assert address(typed) == meant
+
+
+@pytest.mark.parametrize("typed", ["", "http://", "ftp://host", ":8000", "host:port", "a b"])
+def test_what_is_no_address_is_told_how_one_looks(typed: str) -> None:
+    with pytest.raises(ConfigError, match="give an address such as http://"):
+        address(typed)
 
 
 def test_the_address_is_the_named_one_or_the_settings(

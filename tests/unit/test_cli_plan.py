@@ -67,6 +67,7 @@ def test_workers_are_pinned_to_queue_name_slots_and_address(
     command = " ".join(worker.argv)
     assert "-A workers worker -Q tool -n tool@%h" in command
     assert "-c 2" in command
+    assert "-m celery --quiet" in command
     assert worker.env["FLEET_MODELS__TOOL__URL"] == "http://127.0.0.1:9001"
     assert worker.env["FLEET_REDIS_URL"] == "redis://:password@127.0.0.1:7000/0"
     assert worker.env["FLEET_API__PORT"] == "8123"

@@ -1,0 +1,114 @@
+from typing import Any
+
+import pytest
+
+from cli.ask import end_message
+from cli.jobs import described, nothing_listed
+from cli.outcome import Outcome, speed_line, tokens_per_second
+from cli.wording import untold, waiting_line
+
+TRIED = [
+    {"model": "fast", "code": "stream_cut", "message": "The stream was cut."},
+    {"model": "tool", "code": "server_failed", "message": "The server failed."},
+]
+ALL_FAILED = {"message": "All models unavailable. Tried fast: The stream was cut.; tool: The …"}
+TIMES = {"created_at": 1000, "first_token_at": 1100, "finished_at": 1600}
+CUT: dict[str, Any] = {
+    "model": "fast",
+    "status": "incomplete",
+    "finish_reason": "length",
+    "usage": {"completion_tokens": 48},
+}
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {"completion_tokens": 0},
+        {"completion_tokens": 1, "timings": {"predicted_per_second": 1_000_000.0}},
+        {"timings": {"predicted_per_second": 50.0}},
+    ],
+)
+def test_there_is_no_speed_without_two_tokens(usage: dict[str, Any] | None) -> None:
+    assert tokens_per_second({**TIMES, "usage": usage}) is None
+
+
+def test_a_figure_that_is_no_speed_is_not_taken_for_one() -> None:
+    usage = {"completion_tokens": 11, "timings": {"predicted_per_second": -1.0}}
+    assert tokens_per_second({**TIMES, "usage": usage}) == 20
+
+
+def test_a_cancelled_job_is_just_cancelled() -> None:
+    job = {**TIMES, "model": "fast", "usage": None}
+    cancelled = Outcome(status="cancelled", end={"reason": "cancelled"}, job=job)
+    assert end_message(cancelled) == "cancelled"
+    assert speed_line(cancelled) == "fast: cancelled, first token 100 ms"
+
+
+def test_each_failed_model_is_named_once() -> None:
+    message = {"message": f"Tried {'; '.join(untold(TRIED, ''))}"}
+    told = Outcome(status="failed", job={"error": message, "tried": TRIED})
+    assert end_message(told).count("fast") == end_message(told).count("tool") == 1
+    assert "tried" not in described({"error": message, "tried": TRIED})
+
+
+def test_a_failed_model_that_the_error_does_not_name_is_listed() -> None:
+    failed = Outcome(status="failed", job={"error": ALL_FAILED, "tried": TRIED})
+    assert end_message(failed).endswith("The …\n  tool: The server failed.")
+    assert described({"error": ALL_FAILED, "tried": TRIED})["tried"] == "tool: The server failed."
+
+
+def test_an_answer_cut_at_its_limit_does_not_read_like_a_failure() -> None:
+    outcome = Outcome(status="incomplete", end={"reason": "max_output_tokens"}, job=CUT)
+    assert speed_line(outcome) == "fast: stopped at its limit of 48 tokens"
+    assert described(CUT)["status"] == "incomplete: stopped at its limit of 48 tokens"
+
+
+def test_a_limit_is_recognised_by_the_record_alone_and_without_a_number() -> None:
+    outcome = Outcome(status="incomplete", job={**CUT, "usage": None})
+    assert outcome.well
+    assert speed_line(outcome) == "fast: stopped at its token limit"
+
+
+def test_an_answer_cut_for_another_reason_says_which() -> None:
+    outcome = Outcome(status="incomplete", end={"reason": "content_filter"}, job={"model": "fast"})
+    assert not outcome.well
+    assert speed_line(outcome) == "fast: incomplete (content_filter)"
+
+
+def test_an_empty_list_says_how_to_fill_it_unless_something_was_left_out() -> None:
+    assert nothing_listed(filtered=False) == 'No jobs yet. Ask something: fleet ask "Hello"'
+    assert nothing_listed(filtered=True) == "No such jobs."
+
+
+def health(**tool: Any) -> dict[str, Any]:
+    return {"redis": "ok", "router": {"workers": 1, "queued": 2}, "models": {"tool": tool}}
+
+
+@pytest.mark.parametrize(
+    ("model", "report", "said"),
+    [
+        ("tool", None, "still waiting: the API does not answer"),
+        ("tool", {"redis": "refused"}, "still waiting: Redis does not answer"),
+        ("tool", {"status": "down"}, "still waiting: the fleet is down"),
+        (None, {"router": {"workers": 0}}, "still waiting: no router runs"),
+        (None, health(), "still waiting for the router: 2 jobs in its queue"),
+        ("tool", health(workers=0), "still waiting: no worker for tool"),
+        ("gone", health(), "still waiting: no worker for gone"),
+        (
+            "tool",
+            health(workers=1, server="down"),
+            "still waiting: the server of tool is down",
+        ),
+        (
+            "tool",
+            health(workers=1, server="ok", slots=2, active=2, queued=1),
+            "waiting in the queue of tool: 1 job in it, 2 of 2 slots busy",
+        ),
+    ],
+)
+def test_why_a_job_waits_is_read_from_the_health_report(
+    model: str | None, report: dict[str, Any] | None, said: str
+) -> None:
+    assert waiting_line(model, report) == said
