@@ -16,7 +16,7 @@ from api.sse import EventStream, cursor
 from api.state import Fleet, State
 from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
 from fleet.events import Answer, Event, fold
-from fleet.job import Job, Status, is_job_id
+from fleet.job import TERMINAL, Job, Status, is_job_id
 
 router = APIRouter()
 
@@ -76,13 +76,15 @@ async def get_events(
 ) -> Response:
     """The job's events from a cursor on, live; 204 when there is nothing left to come."""
     after = cursor(last_event_id, starting_after)
-    job = await load(fleet, job_id)
+    job = await fleet.ledger.peek(job_id) if is_job_id(job_id) else None
+    if job is None:
+        raise _no_such(job_id)
     if after >= job.seq:
         raise InvalidRequest(
             f"event {after} does not exist (yet); the last one is {job.seq - 1}",
             param="Last-Event-ID" if last_event_id else "starting_after",
         )
-    if job.ended and after == job.seq - 1:
+    if job.status in TERMINAL and after == job.seq - 1:
         return Response(status_code=204)
     batches = await begun(following(fleet, job_id, after))
     return EventStream(batches, fleet.settings.api.ping_s, {"x-fleet-job-id": job_id})

@@ -3,12 +3,13 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
-from fleet.job import Job
+from fleet.job import Job, Status
 from fleet.line import Line
 from fleet.names import JOBS_INDEX, job_key, log_key
 
@@ -35,6 +36,13 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+class Glance(NamedTuple):
+    """Where a job stands: its status, and the number of its next event."""
+
+    status: Status
+    seq: int
+
+
 class Records:
     """What can be read without moving anything."""
 
@@ -55,6 +63,14 @@ class Records:
         async with store_errors():
             raw = await self.line.call("HGETALL", job_key(job_id))
         return Job.from_hash(job_id, pairs(raw)) if raw else None
+
+    async def peek(self, job_id: str) -> Glance | None:
+        """Where the job stands, without its record; None if there is none (any more)."""
+        async with store_errors():
+            values = await self.line.call("HMGET", job_key(job_id), "status", "seq")
+        if values[0] is None:
+            return None
+        return Glance(Status(values[0]), int(values[1]))
 
     async def recent(self, before: str, count: int) -> list[Job]:
         """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`).

@@ -36,6 +36,10 @@ class Backend(Protocol):
         """
         ...
 
+    def prepare(self) -> None:
+        """A request may follow in a moment: whatever can be done ahead may begin."""
+        ...
+
     async def state(self) -> str:
         """`ok`, `loading`, `down` or `unknown`: what the server says of itself."""
         ...

@@ -84,6 +84,9 @@ class Claude:
             )
         ]
 
+    def prepare(self) -> None:
+        """See `Backend.prepare`; the SDK keeps its connections."""
+
     async def state(self) -> str:
         """See `Backend.state`: asking costs money, so it is not asked."""
         return "unknown"

@@ -28,6 +28,17 @@ ERROR_BODY_MOST = 65_536
 READ_SIZE = 65_536
 
 
+#: A connection made ahead is kept for so long, seconds.
+SPARE_FOR_S = 1.0
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def _hang_up(spare: "asyncio.Task[Streams]") -> None:
+    if not spare.cancelled() and spare.exception() is None:
+        spare.result()[1].transport.abort()
+
+
 class _Response:
     """Callbacks of httptools' parser."""
 
@@ -72,6 +83,7 @@ class LlamaServer:
         self._path = f"{parts.path}/v1/chat/completions"
         key = os.environ.get(model.api_key_env, "") if model.api_key_env else ""
         self._authorization = f"Authorization: Bearer {key}\r\n" if key else ""
+        self._spare: asyncio.Task[Streams] | None = None
         self._control = httpx.AsyncClient(base_url=model.base_url, timeout=2.0)
 
     async def stream(self, request: dict[str, Any]) -> AsyncGenerator[list[Piece | End]]:
@@ -94,6 +106,18 @@ class LlamaServer:
                 elif response.complete:
                     raise StreamCut
 
+    def prepare(self) -> None:
+        """See `Backend.prepare`: connect while the job is being claimed."""
+        if self._spare is None:
+            self._spare = asyncio.create_task(self._connect())
+            asyncio.get_running_loop().call_later(SPARE_FOR_S, self._drop, self._spare)
+
+    def _drop(self, spare: "asyncio.Task[Streams]") -> None:
+        """Close a connection that nobody came for: a server gives idle ones up by itself."""
+        if self._spare is spare:
+            self._spare = None
+            spare.add_done_callback(_hang_up)
+
     async def state(self) -> str:
         """See `Backend.state`; `GET /health` says 503 while the model loads."""
         try:
@@ -104,6 +128,8 @@ class LlamaServer:
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
+        if self._spare:
+            self._drop(self._spare)
         await self._control.aclose()
 
     def _body(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -121,20 +147,22 @@ class LlamaServer:
         ).encode()
 
     @asynccontextmanager
-    async def _connection(
-        self,
-    ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        try:
-            async with asyncio.timeout(self._model.timeouts.connect_s):
-                reader, writer = await asyncio.open_connection(
-                    self._host, self._port, ssl=self._tls or None, limit=READ_SIZE
-                )
-        except (OSError, TimeoutError) as error:
-            raise ServerUnreachable(f"nothing answers at {self._model.base_url}") from error
+    async def _connection(self) -> AsyncIterator[Streams]:
+        spare, self._spare = self._spare, None
+        reader, writer = await (spare or self._connect())
         try:
             yield reader, writer
         finally:
             writer.transport.abort()
+
+    async def _connect(self) -> Streams:
+        try:
+            async with asyncio.timeout(self._model.timeouts.connect_s):
+                return await asyncio.open_connection(
+                    self._host, self._port, ssl=self._tls or None, limit=READ_SIZE
+                )
+        except (OSError, TimeoutError) as error:
+            raise ServerUnreachable(f"nothing answers at {self._model.base_url}") from error
 
     async def _read(self, reader: asyncio.StreamReader, patience: float) -> bytes:
         """The next bytes. End of file is no end: only `[DONE]` is."""

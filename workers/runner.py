@@ -92,6 +92,7 @@ class Runner:
         if job_id in self._running or job_id in self._claiming:
             return
         self._claiming[job_id] = None
+        self._backend.prepare()
         try:
             claim = await insist(lambda: self._ledger.claim(job_id, self._model, self._owner))
         finally:
