@@ -419,3 +419,13 @@ async def test_callers_of_a_silent_redis_are_refused_together() -> None:
         assert all(isinstance(result, ConnectionError) for result in results)
         assert asyncio.get_running_loop().time() - began < 2 * CONNECT_TIMEOUT_S + 1
         await line.aclose()
+
+
+async def test_a_cancel_while_the_router_decides_wins(ledger: Ledger) -> None:
+    job_id = await created(ledger)
+    deciding = await ledger.load(job_id)
+    assert deciding
+    assert await ledger.cancel(job_id) == (True, Status.CANCELLED)
+    assert not await ledger.route(deciding, DECISION)
+    assert [event.kind for event in await ledger.read(job_id, -1)] == ["queued", "cancelled"]
+    assert await ledger.list_lengths([queue_list("fast", 3)]) == [0]

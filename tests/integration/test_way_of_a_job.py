@@ -4,7 +4,10 @@ import subprocess
 from typing import Any
 
 import pytest
+from redis import Redis
 
+from fleet.message import encode
+from fleet.names import RUN_TASK, queue_list
 from tests.integration.conftest import Fleet
 from tests.stack import text_of
 
@@ -194,3 +197,16 @@ def test_health_counts_who_works_for_each_model(fleet: Fleet) -> None:
     assert report["router"]["workers"] == 1
     assert report["models"]["fast"]["slots"] == 4
     assert {m["server"] for m in report["models"].values()} == {"ok"}
+
+
+def test_a_message_that_comes_many_times_is_one_job_all_the_same(fleet: Fleet) -> None:
+    job_id = fleet.stack.post("Hi [[fake n=20 tps=100]]", model="fast")
+    fleet.stack.until_status(job_id, "running")
+    with Redis.from_url(fleet.stack.env["FLEET_REDIS_URL"]) as client:
+        for n in range(7):
+            message = encode(RUN_TASK, job_id, f"{job_id}.again{n}", "fast", 3)
+            client.lpush(queue_list("fast", 3), message)
+    job = fleet.stack.ended(job_id)
+    assert (job["status"], job["attempt"]) == ("completed", 1)
+    kinds = [kind for _, kind, _ in fleet.stack.events(job_id)]
+    assert (kinds.count("started"), kinds.count("completed")) == (1, 1)
