@@ -17,6 +17,7 @@ from api.state import Fleet, State
 from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
 from fleet.events import Answer, Event, fold
 from fleet.job import TERMINAL, Job, Status, is_job_id
+from fleet.records import READ_BATCH
 
 router = APIRouter()
 
@@ -153,9 +154,11 @@ async def load(fleet: State, job_id: str) -> Job:
 async def answer_of(fleet: State, job_id: str) -> Answer:
     """The answer so far, folded from the log."""
     events: list[Event] = []
-    while batch := await fleet.ledger.read(job_id, events[-1].seq if events else -1):
+    while True:
+        batch = await fleet.ledger.read(job_id, events[-1].seq if events else -1)
         events += batch
-    return fold(events)
+        if len(batch) < READ_BATCH:
+            return fold(events)
 
 
 async def following(fleet: State, job_id: str, after: int) -> AsyncGenerator[list[Event]]:

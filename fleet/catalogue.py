@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
@@ -138,24 +139,24 @@ class Catalogue:
         """The model whose jobs go through that queue, or None."""
         return next((model for model in self.models if model.queue == queue), None)
 
-    @property
+    @cached_property
     def enabled(self) -> tuple[Model, ...]:
         """The models that plans may name."""
         return tuple(model for model in self.models if model.enabled)
 
-    @property
+    @cached_property
     def routes(self) -> tuple[str, ...]:
         """Every route that some enabled model is the first choice for."""
         return tuple(dict.fromkeys(role for model in self.enabled for role in model.roles))
 
-    @property
+    @cached_property
     def served_routes(self) -> tuple[str, ...]:
         """The routes of the enabled models, and those that their roles may stand in for."""
         own = self.routes
         stood_in = (route for route, roles in STAND_INS.items() if set(own).intersection(roles))
         return tuple(dict.fromkeys((*own, *stood_in)))
 
-    @property
+    @cached_property
     def addressable(self) -> tuple[str, ...]:
         """What a caller may put in `model`: `auto`, the enabled models, the served routes."""
         names = (model.name for model in self.enabled)

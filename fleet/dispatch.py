@@ -58,7 +58,7 @@ class Dispatcher:
         Raises:
             StoreUnavailable: the broker does not answer.
         """
-        if not outgoing.inline and not self._inline:
+        if not outgoing.inline:
             await asyncio.to_thread(self._publish, outgoing)
 
     def knows(self, model: str) -> bool:

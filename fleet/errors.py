@@ -21,6 +21,7 @@ FleetError
 │   └── Refused            no model would answer this request
 └── FleetFault             ours (5xx, or the exit of a command)
     ├── StoreUnavailable
+    ├── TooManyAttempts
     └── ConfigError
 
 The docstring of a class is its default message; `code` is what machines read.
@@ -196,6 +197,12 @@ class StoreUnavailable(FleetFault):
 
     code = "store_unavailable"
     status = 503
+
+
+class TooManyAttempts(FleetFault):
+    """The job was given up: too many workers died while they ran it."""
+
+    code = "too_many_attempts"
 
 
 class ConfigError(FleetFault):

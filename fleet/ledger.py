@@ -9,7 +9,7 @@ from redis.exceptions import NoScriptError
 
 from fleet import scripts
 from fleet.dispatch import Dispatcher, Outgoing
-from fleet.errors import ConfigError, ServerUnreachable
+from fleet.errors import ConfigError, ServerUnreachable, TooManyAttempts
 from fleet.events import Kind, event_data
 from fleet.job import Job, Status
 from fleet.line import Line
@@ -33,6 +33,7 @@ REAP_AGAIN_MS = 5_000
 #: Statuses in which nobody runs the job yet.
 WAITING = ",queued,routed,"
 UNENDED = ",queued,routed,running,"
+EXPIRED_EVENT = event_data(Kind.EXPIRED, message="Nobody could answer before the job's deadline.")
 
 
 def connect(settings: Settings) -> Line:
@@ -75,6 +76,12 @@ class Ledger(Records):
         self._ended_ttl = settings.store.retention_s
         self._unended_ttl = settings.store.retention_s + int(settings.limits.deadline_s)
         self._lease_ms = int(settings.workers.lease_s * 1000)
+        attempts = settings.workers.max_attempts
+        poisoned = TooManyAttempts(
+            f"The job was given up: {attempts} workers died while they ran it."
+        ).as_dict()
+        self._poisoned = json.dumps(poisoned)
+        self._poisoned_event = event_data(Kind.FAILED, error=poisoned)
 
     async def create(
         self,
@@ -160,14 +167,6 @@ class Ledger(Records):
 
     async def claim(self, job_id: str, model: str, owner: str) -> Claim:
         """Take a job for this process: the next attempt, with a lease."""
-        attempts = self._settings.workers.max_attempts
-        poisoned = {
-            "message": f"The job was given up: {attempts} workers died while they ran it.",
-            "type": "server_error",
-            "param": None,
-            "code": "too_many_attempts",
-            "fault": "fleet",
-        }
         async with store_errors():
             word, now, *record = await scripts.CLAIM(
                 self.line,
@@ -177,13 +176,13 @@ class Ledger(Records):
                     model,
                     owner,
                     self._lease_ms,
-                    attempts,
+                    self._settings.workers.max_attempts,
                     event_data(Kind.STARTED, model=model, worker=owner),
                     event_data(Kind.RESTARTED, model=model),
-                    event_data(Kind.EXPIRED, message=EXPIRED_MESSAGE),
-                    event_data(Kind.FAILED, error=poisoned),
+                    EXPIRED_EVENT,
+                    self._poisoned_event,
                     self._ended_ttl,
-                    json.dumps(poisoned),
+                    self._poisoned,
                 ],
             )
         if word != "taken":
@@ -272,12 +271,11 @@ class Ledger(Records):
 
     async def expire(self, job_id: str) -> tuple[bool, Status] | None:
         """End a job as expired if its deadline has passed. Returns as `cancel` does."""
-        event = event_data(Kind.EXPIRED, message=EXPIRED_MESSAGE)
-        return await self._close(job_id, Status.EXPIRED, event, UNENDED, only_past_deadline=True)
+        return await self._close(
+            job_id, Status.EXPIRED, EXPIRED_EVENT, UNENDED, only_past_deadline=True
+        )
 
-    async def fail_unrouted(
-        self, job_id: str, error: dict[str, Any], allowed: str = WAITING
-    ) -> None:
+    async def fail(self, job_id: str, error: dict[str, Any], allowed: str = WAITING) -> None:
         """End a job that no plan can be made for, or (`UNENDED`) that nobody can go on with."""
         event = event_data(Kind.FAILED, error=error, tried=[])
         fields = ("error", json.dumps(error))
@@ -325,11 +323,11 @@ class Ledger(Records):
         for job_id, what, model, attempt, priority in due:
             if what == "late":
                 await self.expire(job_id)
-            elif what != Status.QUEUED and not self._dispatcher.knows(model):
-                gone = ServerUnreachable(f"{model}: no such model in the catalogue any more")
-                await self.fail_unrouted(job_id, gone.as_dict(), UNENDED)
             elif what == Status.QUEUED:
                 await self._enqueue(self._dispatcher.route(job_id, int(priority)))
+            elif not self._dispatcher.knows(model):
+                gone = ServerUnreachable(f"{model}: no such model in the catalogue any more")
+                await self.fail(job_id, gone.as_dict(), UNENDED)
             else:
                 outgoing = self._dispatcher.run(job_id, model, int(attempt) + 1, int(priority))
                 await self._enqueue(outgoing)
@@ -352,6 +350,3 @@ class Ledger(Records):
         async with store_errors():
             number: int = await scripts.SPEND_CALL(self.line, [calls_prefix(model)], [per_day])
         return number
-
-
-EXPIRED_MESSAGE = "Nobody could answer before the job's deadline."

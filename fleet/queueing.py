@@ -1,5 +1,8 @@
 """The Celery application that router and workers share, with a reason beside each odd setting."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from celery import Celery
 from kombu import Exchange, Queue
 
@@ -10,6 +13,12 @@ from fleet.settings import Settings
 
 #: How long Redis may be silent before a connection counts as dead, in seconds.
 SOCKET_TIMEOUT_S = 15
+
+
+def chosen_queues(options: Mapping[str, Any], otherwise: str = "") -> list[str]:
+    """The queues that a worker's `-Q` names, from the options of Celery's `celeryd_init`."""
+    queues = options.get("queues") or otherwise
+    return [name for name in queues.split(",") if name] if isinstance(queues, str) else list(queues)
 
 
 def make_app(name: str, settings: Settings) -> Celery:

@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -155,7 +156,7 @@ class Settings(BaseSettings):
         """Environment over file."""
         return (init_settings, _FileAndEnvironment(settings_cls))
 
-    @property
+    @cached_property
     def catalogue(self) -> Catalogue:
         """The models, with lookups."""
         return Catalogue(self.models)

@@ -7,7 +7,7 @@ from celery.signals import celeryd_init, setup_logging
 from fleet.errors import ConfigError
 from fleet.names import ROUTE_TASK, ROUTER_QUEUE
 from fleet.process import set_up_logging
-from fleet.queueing import make_app
+from fleet.queueing import chosen_queues, make_app
 from fleet.settings import load
 from router.service import CONCURRENCY, serve
 
@@ -27,8 +27,7 @@ def pin_to_queue(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """The router serves its own queue and no other."""
     if instance.app is not app:
         return
-    queues = options.get("queues") or ROUTER_QUEUE
-    queues = queues.split(",") if isinstance(queues, str) else list(queues)
+    queues = chosen_queues(options, ROUTER_QUEUE)
     if queues != [ROUTER_QUEUE]:
         raise SystemExit(f"fleet: the router serves one queue; give -Q {ROUTER_QUEUE}")
     app.select_queues(queues)

@@ -49,7 +49,7 @@ class Router:
             await insist(lambda: self._ledger.route(job, decided))
 
     async def _fail(self, job_id: str, error: FleetError) -> None:
-        await insist(lambda: self._ledger.fail_unrouted(job_id, error.as_dict()))
+        await insist(lambda: self._ledger.fail(job_id, error.as_dict()))
 
     def decide(self, job: Job) -> policy.Decision:
         """The decision for a job; pure but for the settings."""

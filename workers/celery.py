@@ -11,7 +11,7 @@ from celery.signals import celeryd_init, setup_logging
 from fleet.errors import ConfigError
 from fleet.names import RUN_TASK
 from fleet.process import set_up_logging
-from fleet.queueing import make_app
+from fleet.queueing import chosen_queues, make_app
 from fleet.settings import load
 from workers.service import serve
 
@@ -30,8 +30,7 @@ def pin_to_model(instance: Any, options: dict[str, Any], **_: Any) -> None:
     """Find the model of the process in its `-Q`."""
     if instance.app is not app:
         return
-    queues = options.get("queues") or ()
-    queues = queues.split(",") if isinstance(queues, str) else list(queues)
+    queues = chosen_queues(options)
     known = ", ".join(model.queue for model in settings.models)
     if len(queues) != 1 or (model := settings.catalogue.by_queue(queues[0])) is None:
         raise SystemExit(f"fleet: a worker serves one model; give one -Q of: {known}")

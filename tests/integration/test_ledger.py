@@ -155,7 +155,7 @@ async def test_a_terminal_state_absorbs_everything(ledger: Ledger) -> None:
     assert await append(ledger, job, job.seq, "x") == -1
     assert not await ledger.finish(job, job.seq + 1, Status.COMPLETED, DONE, {})
     assert (await ledger.claim(job.id, "fast", "b")).refusal == "ended"
-    await ledger.fail_unrouted(job.id, {"code": "x"})
+    await ledger.fail(job.id, {"code": "x"})
     assert await ledger.read(job.id, -1) == before
     assert before[-1].kind == "cancelled"
 
@@ -234,7 +234,7 @@ async def test_the_scripts_move_a_job_only_as_the_table_allows(ledger: Ledger) -
             lambda: ledger.hand_over(job, job.seq, 1, "test", []),
             lambda: ledger.finish(job, job.seq, Status.COMPLETED, DONE, {}),
             lambda: ledger.cancel(job_id),
-            lambda: ledger.fail_unrouted(job_id, {"code": "x"}),
+            lambda: ledger.fail(job_id, {"code": "x"}),
             lambda: append(ledger, job, job.seq, "x"),
         ]
         await moves[which]()
