@@ -26,6 +26,7 @@ async def post(state: State, request: JobRequest, idempotency_key: str | None) -
     created = await state.ledger.create(
         job_id,
         record,
+        caller="local",
         asked_model=request.model,
         priority=request.priority,
         deadline_s=request.deadline_s or state.settings.limits.deadline_s,

@@ -7,7 +7,8 @@ FleetError
 │   ├── MethodNotAllowed
 │   ├── Conflict
 │   ├── TooLarge
-│   └── Unauthorized
+│   ├── Unauthorized
+│   └── TooManyJobs        a key has as many waiting jobs as it may (429)
 ├── ModelError             a model server, or what it said (5xx)
 │   ├── TryNext            another model may well answer
 │   │   ├── ServerUnreachable
@@ -21,6 +22,7 @@ FleetError
 │   └── Refused            no model would answer this request
 └── FleetFault             ours (5xx, or the exit of a command)
     ├── StoreUnavailable
+    ├── QueueFull
     ├── TooManyAttempts
     └── ConfigError
 
@@ -40,9 +42,13 @@ class FleetError(Exception):
     fault: ClassVar[Fault] = "fleet"
     type: ClassVar[str] = "server_error"
 
-    def __init__(self, message: str = "", *, param: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, param: str | None = None, retry_after_s: float | None = None
+    ) -> None:
         self.message = message or (type(self).__doc__ or "").strip()
         self.param = param
+        #: Seconds after which the same request may succeed; None: nobody knows.
+        self.retry_after_s = retry_after_s
         super().__init__(self.message)
 
     def as_dict(self) -> dict[str, Any]:
@@ -105,6 +111,14 @@ class Unauthorized(CallerError):
     code = "unauthorized"
     status = 401
     type = "authentication_error"
+
+
+class TooManyJobs(CallerError):
+    """This key has as many waiting jobs as it may."""
+
+    code = "too_many_jobs"
+    status = 429
+    type = "rate_limit_error"
 
 
 class ModelError(FleetError):
@@ -196,6 +210,13 @@ class StoreUnavailable(FleetFault):
     """Redis does not answer; try again in a moment."""
 
     code = "store_unavailable"
+    status = 503
+
+
+class QueueFull(FleetFault):
+    """Every queue that could take this job is full."""
+
+    code = "queue_full"
     status = 503
 
 

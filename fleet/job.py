@@ -60,6 +60,8 @@ class Job:
     request: dict[str, Any]
     #: `auto`, or the catalogue name or role the caller named.
     asked_model: str = "auto"
+    #: Name of the API key that posted it.
+    caller: str = ""
     #: The model whose queue the job is in, or that answers it.
     model: str = ""
     route: str = ""
@@ -101,6 +103,7 @@ class Job:
             status=Status(raw["status"]),
             request=json.loads(raw["request"]),
             asked_model=raw.get("asked_model", "auto"),
+            caller=raw.get("caller", ""),
             model=raw.get("model", ""),
             route=raw.get("route", ""),
             plan=tuple(json.loads(raw.get("plan") or "[]")),
@@ -125,6 +128,7 @@ class Job:
 _WORDS = (
     "status",
     "asked_model",
+    "caller",
     "model",
     "route",
     "plan",

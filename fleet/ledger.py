@@ -88,6 +88,7 @@ class Ledger(Records):
         job_id: str,
         request: dict[str, Any],
         *,
+        caller: str,
         asked_model: str,
         priority: int,
         deadline_s: float,
@@ -103,6 +104,7 @@ class Ledger(Records):
         fields: list[str | int] = [
             *("request", json.dumps(request, separators=(",", ":"))),
             *("asked_model", asked_model),
+            *("caller", caller),
             *("priority", priority),
             *("metadata", json.dumps(metadata)),
         ]

@@ -46,7 +46,13 @@ async def created(ledger: Ledger, deadline_s: float = 60) -> str:
     job_id = new_job_id()
     request = {"messages": [{"role": "user", "content": "hi"}]}
     await ledger.create(
-        job_id, request, asked_model="auto", priority=3, deadline_s=deadline_s, metadata={}
+        job_id,
+        request,
+        caller="local",
+        asked_model="auto",
+        priority=3,
+        deadline_s=deadline_s,
+        metadata={},
     )
     return job_id
 
