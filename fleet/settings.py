@@ -250,6 +250,7 @@ def load(config: Path | None = None) -> Settings:
     """
     path = config or find_config(os.environ)
     _refuse_unknown_variables(os.environ)
+    _refuse_unreadable_keys(os.environ)
     _FileAndEnvironment.file_values = _read(path)
     try:
         return Settings()
@@ -349,3 +350,13 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             near = get_close_matches(first, Settings.model_fields, n=1)
             hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
             raise ConfigError(f"{variable}: no such setting{hint}")
+
+
+def _refuse_unreadable_keys(environ: Mapping[str, str]) -> None:
+    variable = f"{PREFIX}API__KEYS"
+    try:
+        json.loads(environ.get(variable, "{}"))
+    except ValueError as error:
+        raise ConfigError(
+            f'{variable}: not valid JSON: {error}; it is written {{"alice": "KEY", "bob": "KEY"}}'
+        ) from None
