@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.ready import Probes
 from tests.integration.conftest import MODEL
 from tests.stack import Stack
 from tests.support import wait_until
@@ -132,6 +133,14 @@ def test_who_has_a_key_is_told_what_is_wrong_and_what_helps(door: Door) -> None:
         "No router lives: start one with `fleet router`.",
         "No worker serves `fast`: start one with `fleet worker fast`.",
     ]
+
+
+async def test_who_starts_the_fleet_asks_for_its_health_with_a_key(door: Door) -> None:
+    probes = Probes("", door.stack.url, KEYS["alice"])
+    try:
+        assert "router" in (await probes.health() or {})
+    finally:
+        await probes.close()
 
 
 def test_no_key_is_in_the_log(door: Door) -> None:
