@@ -65,7 +65,7 @@ def post(client: httpx.Client, text: str = "Hi", key: str | None = None) -> http
 def test_without_a_key_of_somebody_there_is_nothing(door: Door) -> None:
     marks = ["", "Bearer", "Bearer x", f"Basic {KEYS['bob']}", f"Bearer {KEYS['bob']}x", "Bearer é"]
     for mark in marks:
-        reply = door.stranger.get("/v1/jobs", headers={"Authorization": mark.encode()})
+        reply = door.stranger.get("/v1/jobs", headers={b"Authorization": mark.encode()})
         assert (reply.status_code, reply.headers["www-authenticate"]) == (401, "Bearer")
         assert reply.json()["error"]["code"] == "unauthorized"
 

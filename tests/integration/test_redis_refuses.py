@@ -28,7 +28,7 @@ def api(tmp_path: Path, own_valkey: Valkey) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def redis(own_valkey: Valkey) -> Iterator["Redis"]:
+def redis(own_valkey: Valkey) -> Iterator[Redis]:
     with Redis.from_url(own_valkey.url, decode_responses=True) as client:
         yield client
 
@@ -115,7 +115,7 @@ def test_a_redis_that_is_dead_is_told_at_once_by_every_endpoint(
         assert time.monotonic() - began < 0.5, name
 
 
-def test_a_full_memory_is_named(api: Stack, redis: "Redis") -> None:
+def test_a_full_memory_is_named(api: Stack, redis: Redis) -> None:
     job_id = api.post()
     redis.config_set("maxmemory", "1mb")
     refuses_to_write(api, job_id, "Redis' memory is full")
@@ -124,7 +124,7 @@ def test_a_full_memory_is_named(api: Stack, redis: "Redis") -> None:
     assert ready(api)
 
 
-def test_a_disk_that_takes_nothing_is_named(api: Stack, own_valkey: Valkey, redis: "Redis") -> None:
+def test_a_disk_that_takes_nothing_is_named(api: Stack, own_valkey: Valkey, redis: Redis) -> None:
     job_id = api.post()
     (own_valkey.folder / "dump.rdb").mkdir()  # a snapshot cannot take its place
     redis.config_set("save", "3600 1")
@@ -137,7 +137,7 @@ def test_a_disk_that_takes_nothing_is_named(api: Stack, own_valkey: Valkey, redi
     redis.config_set("save", "")
 
 
-def test_a_replica_is_named(api: Stack, redis: "Redis") -> None:
+def test_a_replica_is_named(api: Stack, redis: Redis) -> None:
     job_id = api.post()
     redis.replicaof("127.0.0.1", str(free_port()))
     refuses_to_write(api, job_id, "read-only replica")
@@ -145,13 +145,13 @@ def test_a_replica_is_named(api: Stack, redis: "Redis") -> None:
     assert api.post()
 
 
-def rewritten(redis: "Redis") -> bool:
+def rewritten(redis: Redis) -> bool:
     info = redis.info("persistence")
     return not (info["aof_rewrite_in_progress"] or info["aof_rewrite_scheduled"])
 
 
 def test_a_redis_that_still_loads_is_named_and_waited_for(
-    api: Stack, own_valkey: Valkey, redis: "Redis"
+    api: Stack, own_valkey: Valkey, redis: Redis
 ) -> None:
     job_id = api.post()
     redis.mset({f"ballast:{n}": os.urandom(2_000) for n in range(300)})
