@@ -12,7 +12,7 @@ from api.state import Fleet, State
 from fleet import __version__
 from fleet.catalogue import Model
 from fleet.errors import StoreUnavailable
-from fleet.names import PRIORITY_STEPS, ROUTER_QUEUE, queue_list
+from fleet.names import ROUTER_QUEUE
 from fleet.process import living_nodes
 
 router = APIRouter()
@@ -88,12 +88,7 @@ def _word(routers: int, local: list[dict[str, Any]]) -> str:
     return "ok" if all(fine) else "degraded"
 
 
-async def _queued(fleet: State) -> Counter[str]:
-    """Messages that wait in each queue; none are countable in a foreign broker."""
+async def _queued(fleet: State) -> dict[str, int]:
+    """Jobs that wait in each queue."""
     queues = [ROUTER_QUEUE, *(model.queue for model in fleet.settings.models)]
-    lists = [(queue, queue_list(queue, step)) for queue in queues for step in PRIORITY_STEPS]
-    lengths = await fleet.ledger.list_lengths([key for _, key in lists])
-    counts: Counter[str] = Counter()
-    for (queue, _), length in zip(lists, lengths, strict=True):
-        counts[queue] += length
-    return counts
+    return dict(zip(queues, await fleet.ledger.jobs_waiting(queues), strict=True))
