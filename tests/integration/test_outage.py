@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from tests.fakes.handle import Fake
 from tests.integration.conftest import MODEL
@@ -138,3 +139,25 @@ def test_a_host_whose_clock_is_wrong_changes_nothing(stack: Stack) -> None:
         job = stack.ended(job_id)
         assert (job["status"], job["attempt"]) == ("completed", 1)
         assert 0 <= job["started_at"] - job["created_at"] < 5_000
+
+
+def test_a_full_memory_keeps_new_jobs_out_and_lets_the_others_end(
+    stack: Stack, own_valkey: Valkey
+) -> None:
+    running = stack.post("Hi [[fake n=60 tps=40]]")
+    waiting = [stack.post("Hi [[fake n=20 tps=40]]") for _ in range(6)]
+    cancelled = stack.post("Hi [[fake n=60 tps=40]]")
+    stack.until_status(running, "running")
+    with Redis.from_url(own_valkey.url) as client:
+        client.config_set("maxmemory", "1")
+        refused = stack.client.post("/v1/jobs", json={"message": "one more"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert "memory" in refused.json()["error"]["message"]
+        assert stack.client.get("/ready").status_code == 503
+        assert stack.client.post(f"/v1/jobs/{cancelled}/cancel").json()["status"] == "cancelled"
+        job = stack.ended(running)
+        assert (job["status"], job["attempt"]) == ("completed", 1)
+        client.config_set("maxmemory", "0")
+    for job_id in waiting:
+        assert stack.ended(job_id)["status"] == "completed"
+    assert stack.ended(stack.post("Hi [[fake n=1]]"))["status"] == "completed"
