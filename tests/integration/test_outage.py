@@ -1,5 +1,7 @@
 """Redis goes away in the middle of everything and comes back."""
 
+import base64
+import json
 import os
 import signal
 import time
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from fleet.message import encode
+from fleet.names import RUN_TASK
 from tests.fakes.handle import Fake
 from tests.integration.conftest import MODEL
 from tests.stack import Stack, text_of
@@ -161,3 +165,19 @@ def test_a_full_memory_keeps_new_jobs_out_and_lets_the_others_end(
     for job_id in waiting:
         assert stack.ended(job_id)["status"] == "completed"
     assert stack.ended(stack.post("Hi [[fake n=1]]"))["status"] == "completed"
+
+
+def test_what_is_no_message_in_a_queue_ends_nobody(stack: Stack, own_valkey: Valkey) -> None:
+    real = json.loads(encode(RUN_TASK, "job_x", "x", "fast", 3))
+    bodies = [b'["x"]', b"5", b"{}", b"\x80\x04not json", b"[[], {}, {}]"]
+    odd = [{**real, "body": base64.b64encode(body).decode()} for body in bodies]
+    odd += [{**real, "headers": {}}, {**real, "properties": {}}, {}, ["x"], 5, "words"]
+    junk = [b"\x80\x04K\x05.", b"", b"{", *(json.dumps(each).encode() for each in odd)]
+    with Redis.from_url(own_valkey.url) as client:
+        for queue in ("fast", "router"):
+            for each in junk:
+                client.lpush(queue, each)
+        for _ in range(5):
+            assert stack.ended(stack.post("Hi [[fake n=3]]"))["status"] == "completed"
+        wait_until(lambda: not client.exists("fast", "router"), "all of it was read")
+    assert all(process.poll() is None for process in stack.processes.values())
