@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -170,7 +171,7 @@ def test_a_full_memory_keeps_new_jobs_out_and_lets_the_others_end(
 def test_what_is_no_message_in_a_queue_ends_nobody(stack: Stack, own_valkey: Valkey) -> None:
     real = json.loads(encode(RUN_TASK, "job_x", "x", "fast", 3))
     bodies = [b'["x"]', b"5", b"{}", b"\x80\x04not json", b"[[], {}, {}]"]
-    odd = [{**real, "body": base64.b64encode(body).decode()} for body in bodies]
+    odd: list[Any] = [{**real, "body": base64.b64encode(body).decode()} for body in bodies]
     odd += [{**real, "headers": {}}, {**real, "properties": {}}, {}, ["x"], 5, "words"]
     junk = [b"\x80\x04K\x05.", b"", b"{", *(json.dumps(each).encode() for each in odd)]
     with Redis.from_url(own_valkey.url) as client:
