@@ -11,7 +11,6 @@ from tests.chaos.door import Door
 from tests.chaos.follower import follow
 from tests.chaos.history import Order, Reading, Seen
 
-
 #: Jobs that may be running: only the latest ones.
 RECENT = 300
 
