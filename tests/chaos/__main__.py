@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.chaos import report
+from tests.chaos import report, scorecard
 from tests.chaos.faults import NAMES
 from tests.chaos.fleet import Fleet
 from tests.chaos.lanes import check_names
@@ -47,6 +47,11 @@ def _options() -> argparse.Namespace:
         command.add_argument("--gap", type=float, default=plan.gap_s, help="s between faults")
         command.add_argument("--faults", type=_names, default=NAMES, help=", ".join(NAMES))
         command.add_argument("--json", action="store_true")
+    command = commands.add_parser("scorecard", help="plain Celery and chat-fleet, side by side")
+    command.set_defaults(command=_scorecard)
+    command.add_argument("--seed", type=int, default=scorecard.PLAN.seed)
+    command.add_argument("--seconds", type=float, default=scorecard.PLAN.seconds)
+    command.add_argument("--rate", type=float, default=scorecard.PLAN.rate, help="jobs a second")
     return parser.parse_args()
 
 
@@ -82,12 +87,22 @@ def _run(options: argparse.Namespace) -> bool:
     return any(outcome.wrong for outcome in outcomes)
 
 
+def _scorecard(options: argparse.Namespace) -> bool:
+    """Wrong is a loss in the fleet, and no loss in plain Celery: then the judge is blind."""
+    plan = replace(scorecard.PLAN, seed=options.seed, seconds=options.seconds, rate=options.rate)
+    outcomes = scorecard.play(plan, _say)
+    print(scorecard.table(outcomes))
+    return bool(outcomes["chat-fleet"].wrong) or not outcomes["plain Celery"].wrong
+
+
 def _once(plan: Plan) -> Outcome:
     """One run in a folder of its own, which is kept when something was wrong."""
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     outcome = asyncio.run(run(Fleet(folder, plan.mix.deadline_s), plan, _say))
     if outcome.wrong:
-        _say(f"seed {plan.seed}: {len(outcome.wrong)} wrong; the logs are in {folder}")
+        details = json.dumps(report.as_json(outcome), indent=1)
+        (folder / "outcome.json").write_text(details, encoding="utf-8")
+        _say(f"seed {plan.seed}: {len(outcome.wrong)} wrong; outcome.json and logs: {folder}")
     else:
         shutil.rmtree(folder)
     return outcome

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from redis import Redis
+from redis.exceptions import RedisError
 
-from fleet.names import PRIORITY_STEPS, ROUTER_QUEUE, queue_list
+from fleet.names import NODES, PRIORITY_STEPS, ROUTER_QUEUE, queue_list
 from tests.chaos.door import Door
 from tests.fakes.handle import Fake
 from tests.stack import Stack
@@ -31,6 +32,10 @@ DRAIN_S = 1.5
 RESTART_S = 0.3
 #: A process that was told to end has to be gone after so many seconds.
 GONE_S = 25.0
+#: What `fleet router` and `fleet worker` give Celery, too.
+ALONE = ("--without-gossip", "--without-mingle")
+#: A process that was started is ready within so many seconds, if nothing is in its way.
+READY_S = 6.0
 CONFIG = """
 [workers]
 lease_s = {lease_s}
@@ -89,11 +94,15 @@ class Fleet:
         await asyncio.to_thread(self.valkey.start)
         for server in self.servers.values():
             await asyncio.to_thread(server.start)
-        self.stack = Stack(self.folder, self.valkey.url, self._config())
+        self.stack = Stack(self.folder, self.valkey.url, self._config(), **self.environment())
         self._ports = {name: free_port() for name in APIS[1:]} | {APIS[0]: self.stack.port}
         for name in self.parts:
             self.spawn(name)
         await asyncio.to_thread(self.wait_ready)
+
+    def environment(self) -> dict[str, str]:
+        """What its processes need to know beside the configuration."""
+        return {}
 
     def wait_ready(self) -> None:
         """Return when all can work."""
@@ -115,7 +124,7 @@ class Fleet:
     def redis(self) -> Redis:
         """Redis, as an operator reaches it."""
         return Redis.from_url(
-            self.valkey.url, retry=NO_RETRY, socket_timeout=5, decode_responses=True
+            self.valkey.url, retry=NO_RETRY, socket_timeout=2, decode_responses=True
         )
 
     def remarks_on(self, redis: Redis, ids: list[str]) -> dict[str, str]:
@@ -140,8 +149,8 @@ class Fleet:
                 "--no-access-log", "--timeout-graceful-shutdown", "2",
             ]  # fmt: skip
         if role == "router":
-            return ["celery", "-A", "router", "worker", "-Q", "router"]
-        return ["celery", "-A", "workers", "worker", "-Q", rest.partition("-")[0]]
+            return ["celery", "-A", "router", "worker", "-Q", "router", *ALONE]
+        return ["celery", "-A", "workers", "worker", "-Q", rest.partition("-")[0], *ALONE]
 
     def process(self, name: str) -> "subprocess.Popen[bytes]":
         """The present process of that name."""
@@ -163,9 +172,12 @@ class Fleet:
         await until(lambda: self.process(name).poll() is None, f"{name} runs again")
 
     async def replace(self, name: str) -> int:
-        """A new process first, then SIGTERM for the old one. Return when it has gone; its pid."""
+        """A new process, and when it is ready SIGTERM for the old one; its pid when it has gone."""
         old = self.process(name)
         self.spawn(name)
+        with suppress(AssertionError):  # Redis may be away: then an operator's patience ends, too
+            pid = self.process(name).pid
+            await until(lambda: self._registered(pid), f"{name} is ready", READY_S)
         old.terminate()
         await self._gone(name, old)
         return old.pid
@@ -179,6 +191,13 @@ class Fleet:
         self.spawn(name)
         self._held.discard(name)
         return old.pid
+
+    def _registered(self, pid: int) -> bool:
+        try:
+            with self.redis() as redis:
+                return any(str(node).endswith(f":{pid}") for node in redis.sscan_iter(NODES))
+        except RedisError:
+            return False
 
     async def _gone(self, name: str, process: "subprocess.Popen[bytes]") -> None:
         try:

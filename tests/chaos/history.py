@@ -132,5 +132,7 @@ class History:
     remarks: tuple[str, ...] = ()
     max_attempts: int = 5
     lease_s: float = 2.0
+    #: Streams at once of one worker.
+    slots: int = 8
     #: Whether the system keeps a log per job in Redis that can be read.
     has_log: bool = True

@@ -1,13 +1,26 @@
-"""When which fault is done: endless rounds of all of them, in an order drawn from the seed."""
+"""When which fault is done: endless rounds of all of them, in an order drawn from the seed.
+
+Two lanes go on side by side, so that faults meet each other. Some of those whose recovery is
+timed strike alone: nothing else is done a little before and after.
+"""
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 from tests.chaos.faults import LANES, NAMES, FaultFunction, Strike
 from tests.chaos.fleet import Fleet
 from tests.chaos.history import Fault
+from tests.chaos.recovery import CALM_S
+from tests.chaos.verifier import REDIS_FAULTS
+
+#: Faults after which the time until the next token is judged, and their share that is alone.
+TIMED = frozenset({"kill_worker"}) | REDIS_FAULTS
+ALONE = 0.35
+#: Seconds of peace before and after a fault that is alone.
+BEFORE_S, AFTER_S = CALM_S, 1.5
 
 
 class UnknownFault(ValueError):
@@ -45,6 +58,7 @@ class Chaos:
         self._gap_s = gap_s
         self._hang_most_s = hang_most_s
         self._streams = streams
+        self._busy = {title: asyncio.Lock() for title in LANES}
         self.done: list[Fault] = []
 
     async def run(self, seconds: float) -> None:
@@ -62,9 +76,23 @@ class Chaos:
             if time.monotonic() > until:
                 return
             rng = Random(f"{title} {self._seed} {number}")
-            began = time.time()
-            hit = await fault(Strike(self._fleet, rng, self._streams, self._hang_most_s))
-            began = hit.began or began
-            self.done.append(
-                Fault(fault.__name__, hit.victim, began, time.time(), hit.pid, hit.job_id)
-            )
+            alone = fault.__name__ in TIMED and rng.random() < ALONE
+            async with self._turn(title, alone):
+                await self._strike(fault, rng)
+
+    @asynccontextmanager
+    async def _turn(self, title: str, alone: bool) -> AsyncIterator[None]:
+        """This lane's turn; a fault that is to be alone takes that of the other lane, too."""
+        async with AsyncExitStack() as turns:
+            for other, lock in self._busy.items():
+                if alone or other == title:
+                    await turns.enter_async_context(lock)
+            await asyncio.sleep(BEFORE_S if alone else 0)
+            yield
+            await asyncio.sleep(AFTER_S if alone else 0)
+
+    async def _strike(self, fault: FaultFunction, rng: Random) -> None:
+        began = time.time()
+        hit = await fault(Strike(self._fleet, rng, self._streams, self._hang_most_s))
+        began = hit.began or began
+        self.done.append(Fault(fault.__name__, hit.victim, began, time.time(), hit.pid, hit.job_id))

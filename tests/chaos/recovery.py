@@ -1,6 +1,7 @@
 """How long jobs stood still: after a worker's death, an outage of Redis, a lost message.
 
-A figure is judged against its bound only where no other fault was in its way.
+A figure is judged against its bound only where no other fault was in its way, and where
+the workers that were left had a slot to spare.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,8 @@ from tests.chaos.verifier import MODEL_FAULTS, REDIS_FAULTS, WORKER_FAULTS, Wron
 
 BACK_S = 5.0
 GRACE_S = 5.0
+#: A fault that was over so many seconds before is not in the way.
+CALM_S = 1.0
 #: Faults that can hold up the recovery from another one.
 DISTURBING = MODEL_FAULTS | REDIS_FAULTS | WORKER_FAULTS
 
@@ -92,15 +95,12 @@ def _after_kill(fault: Fault, history: History) -> Iterator[Recovery]:
         if following is None:
             continue
         at = _token_after(job, following.seq) or following.data["at"] / 1000
-        yield _recovery(
-            "worker killed, next token",
-            job,
-            fault,
-            at - fault.began,
-            history.lease_s + 1,
-            fault.began,
-            history,
+        bound = history.lease_s + 1
+        found = _recovery(
+            "worker killed, next token", job, fault, at - fault.began, bound, fault.began, history
         )
+        crowded = _running_elsewhere(fault, history, fault.began + bound) >= history.slots
+        yield found._replace(disturbed=found.disturbed or crowded)
 
 
 def _running_at(log: Sequence[Entry], fault: Fault) -> Entry | None:
@@ -109,6 +109,21 @@ def _running_at(log: Sequence[Entry], fault: Fault) -> Entry | None:
     latest = next((e for e in reversed(lifecycle) if e.data["at"] / 1000 <= fault.began), None)
     mine = latest and str(latest.data.get("worker", "")).endswith(f":{fault.pid}")
     return latest if mine else None
+
+
+def _running_elsewhere(fault: Fault, history: History, at: float) -> int:
+    """Answers of the same model that ran at that time in other processes than the killed one."""
+    model = fault.victim.split("-")[1]
+    count = 0
+    for job in history.jobs:
+        lifecycle = [e for e in (job.stored.log if job.stored else ()) if "at" in e.data]
+        latest = next((e for e in reversed(lifecycle) if e.data["at"] / 1000 <= at), None)
+        count += latest is not None and latest.data.get("model") == model and _runs(latest, fault)
+    return count
+
+
+def _runs(entry: Entry, fault: Fault) -> bool:
+    return entry.kind == "started" and not entry.data["worker"].endswith(f":{fault.pid}")
 
 
 def _token_after(job: Job, seq: int) -> float | None:
@@ -159,7 +174,7 @@ def _recovery(
     disturbed = any(
         other is not fault
         and other.name in DISTURBING
-        and other.overlaps(since - history.lease_s, since + seconds)
+        and other.overlaps(since - CALM_S, since + seconds)
         for other in history.faults
     )
     return Recovery(what, job.id, fault, seconds, bound, disturbed)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tests.chaos import collect
 from tests.chaos.door import Door
 from tests.chaos.faults import NAMES
-from tests.chaos.fleet import LEASE_S, MAX_ATTEMPTS, Exit, Fleet
+from tests.chaos.fleet import LEASE_S, MAX_ATTEMPTS, SLOTS, Exit, Fleet
 from tests.chaos.garbage import proof
 from tests.chaos.history import History
 from tests.chaos.lanes import Chaos
@@ -106,6 +106,7 @@ async def _history(fleet: Fleet, load: Load, chaos: Chaos, door: Door) -> Histor
         ),
         max_attempts=MAX_ATTEMPTS,
         lease_s=LEASE_S,
+        slots=SLOTS,
         has_log=fleet.has_log,
     )
 

@@ -48,6 +48,14 @@ def test_a_fault_in_the_way_excuses() -> None:
     assert late(found) == []
 
 
+def test_no_free_slot_excuses() -> None:
+    busy = a_job((*LOG[:2], LOG[2]._replace(data={**LOG[2].data, "worker": "fast@host:12",
+                                                  "model": "fast"})))  # fmt: skip
+    history = History((KILLED_JOB, *[busy] * 8), (KILLED,))
+    assert {recovery.disturbed for recovery in recoveries(history)} == {True}
+    assert {recovery.disturbed for recovery in recoveries(replace(history, slots=9))} == {False}
+
+
 def test_after_an_outage_the_next_token_and_the_next_start_count() -> None:
     outage = Fault("kill_redis", "redis", T0 + 0.6, T0 + 1.0)
     found = {recovery.what: recovery.seconds for recovery in of(KILLED_JOB, outage)}
