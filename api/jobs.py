@@ -15,9 +15,8 @@ from api.posting import post
 from api.sse import EventStream, cursor
 from api.state import Fleet, State
 from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
-from fleet.events import Answer, Event, fold
+from fleet.events import Event, fold
 from fleet.job import TERMINAL, Job, Status, is_job_id
-from fleet.records import READ_BATCH
 
 router = APIRouter()
 
@@ -65,7 +64,7 @@ async def get_job(
     job = await load(fleet, job_id)
     if wait and not job.ended:
         job = await _ended(fleet, job_id, wait)
-    return views.detail(job, await answer_of(fleet, job_id))
+    return views.detail(job, fold(await fleet.ledger.read_all(job_id)))
 
 
 @router.get("/v1/jobs/{job_id}/events")
@@ -149,16 +148,6 @@ async def load(fleet: State, job_id: str) -> Job:
         if outcome and outcome[0]:
             job = await fleet.ledger.load(job_id) or job
     return job
-
-
-async def answer_of(fleet: State, job_id: str) -> Answer:
-    """The answer so far, folded from the log."""
-    events: list[Event] = []
-    while True:
-        batch = await fleet.ledger.read(job_id, events[-1].seq if events else -1)
-        events += batch
-        if len(batch) < READ_BATCH:
-            return fold(events)
 
 
 async def following(fleet: State, job_id: str, after: int) -> AsyncGenerator[list[Event]]:

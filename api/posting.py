@@ -4,6 +4,7 @@ import hashlib
 import json
 from typing import Any
 
+from api.admission import candidates, refusal
 from api.state import State
 from fleet.catalogue import Catalogue
 from fleet.errors import Conflict, InvalidRequest
@@ -28,11 +29,14 @@ async def post(state: State, request: JobRequest, idempotency_key: str | None) -
         record,
         caller="local",
         asked_model=request.model,
+        candidates=candidates(state.settings.catalogue, request.model),
         priority=request.priority,
         deadline_s=request.deadline_s or state.settings.limits.deadline_s,
         metadata=request.metadata,
         idempotency=_idempotency(idempotency_key, f"{job_id} {body}"),
     )
+    if created.too_many or created.full:
+        raise await refusal(state, request, created)
     if not created.existing:
         return job_id, created.ahead
     earlier, _, earlier_body = created.existing.partition(" ")

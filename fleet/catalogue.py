@@ -76,6 +76,9 @@ class Model(Strict):
     api_key_env: str = ""
     #: Calls allowed in one day (UTC); 0: no limit.
     calls_per_day: Annotated[int, Field(ge=0)] = 0
+    #: Let the server keep its answers, so that one whose worker was lost goes on where it was.
+    #: Switch it off where `url` stands for several servers.
+    resume: bool = True
     timeouts: Timeouts = Timeouts()
     server: Server | None = None
 

@@ -61,10 +61,6 @@ class Dispatcher:
         if not outgoing.inline:
             await asyncio.to_thread(self._publish, outgoing)
 
-    def knows(self, model: str) -> bool:
-        """Whether the catalogue has a queue for that model."""
-        return model in self._queues
-
     def _outgoing(
         self, task: str, job_id: str, task_id: str, queue: str, priority: int
     ) -> Outgoing:

@@ -83,6 +83,18 @@ class Job:
     first_token_at: int = 0
     finished_at: int = 0
     deadline_at: int = 0
+    #: When a job that nobody has begun is given up: its start timeout, or its deadline.
+    start_by: int = 0
+    #: Claims that ended in good order: a hand-over, or a model server that was away.
+    released: int = 0
+    #: Rounds through the plan in which every model failed.
+    rounds: int = 0
+    #: What the model server calls the present generation; empty if it cannot be resumed.
+    generation: str = ""
+    #: Bytes of that generation's stream whose pieces are in the log.
+    place: int = 0
+    #: Why the text so far will be dropped, when the attempt before ended in good order.
+    restart_reason: str = ""
     #: Models that failed so far: `{model, attempt, code, message}` each.
     tried: tuple[dict[str, Any], ...] = ()
     usage: dict[str, Any] | None = None
@@ -110,6 +122,8 @@ class Job:
             reasons=tuple(json.loads(raw.get("reasons") or "[]")),
             owner=raw.get("owner", ""),
             streamed=raw.get("streamed") == "1",
+            generation=raw.get("generation", ""),
+            restart_reason=raw.get("restart_reason", ""),
             tried=tuple(json.loads(raw.get("tried") or "[]")),
             usage=json.loads(raw["usage"]) if raw.get("usage") else None,
             error=json.loads(raw["error"]) if raw.get("error") else None,
@@ -135,6 +149,8 @@ _WORDS = (
     "reasons",
     "owner",
     "streamed",
+    "generation",
+    "restart_reason",
     "tried",
     "usage",
     "error",
@@ -151,6 +167,10 @@ _NUMBERS = (
     "first_token_at",
     "finished_at",
     "deadline_at",
+    "start_by",
+    "released",
+    "rounds",
+    "place",
 )
 
 Job.SUMMARY = (*_WORDS, *_NUMBERS)

@@ -8,16 +8,24 @@ larger, not the line longer.
 
 import asyncio
 import json
-from collections.abc import Callable
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from fleet.events import reasoning_event, text_event
+from fleet.events import Kind, event_data, reasoning_event, text_event
 from fleet.insist import insist
 from fleet.job import Job
-from fleet.ledger import Ledger
+from fleet.ledger import Ledger, Write
 
 #: Pieces that one write takes: a script has room for so many values.
 PIECES_MOST = 2_000
+
+
+class Piece(NamedTuple):
+    """A delta. `kind` is `text`, `reasoning` (value: str) or `tool_calls` (OpenAI's deltas)."""
+
+    kind: str
+    value: Any
 
 
 class AttemptLog:
@@ -31,29 +39,46 @@ class AttemptLog:
         self.lost = False
         #: Called once when `lost` becomes true.
         self.on_lost: Callable[[], None] = lambda: None
-        #: Whether a token of this attempt was handed in.
-        self.any = False
+        #: Whether a reader has text of this answer on screen, or will.
+        self.any = job.streamed
         self._dirty = dirty
-        self._pending: list[tuple[str, Any]] = []
+        #: What each read from the model server brought, and the byte of its stream after it.
+        self._pending: deque[tuple[Sequence[Piece], int]] = deque()
+        #: The event that goes before the next piece, if any.
+        self._preface: list[str] = []
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def add(self, kind: str, piece: Any) -> None:
-        """Hand in a piece: `text` or `reasoning` (str), or `tool_calls` (OpenAI's deltas)."""
+    def add(self, pieces: Sequence[Piece], place: int = 0) -> None:
+        """Hand in the pieces of one read; `place` is the byte of the stream after them."""
         self.any = True
-        self._pending.append((kind, piece))
+        self._pending.append((pieces, place))
         if len(self._pending) == 1:
             self._idle.clear()
             self._dirty(self)
+
+    def restart(self, reason: str) -> None:
+        """What readers have so far will be dropped when the next piece comes."""
+        told = event_data(Kind.RESTARTED, reason=reason, model=self.job.model)
+        self._preface = [Kind.RESTARTED, told]
 
     async def drained(self) -> None:
         """Return when everything handed in is written, or refused."""
         await self._idle.wait()
 
-    def take(self) -> list[str]:
-        """The pending pieces as events (kind, json, …), runs of the same kind merged."""
-        pieces, self._pending = self._pending[:PIECES_MOST], self._pending[PIECES_MOST:]
-        return merged(pieces)
+    def take(self) -> tuple[int, list[str]]:
+        """The pending pieces as events (kind, json, …), runs of the same kind merged, and the
+        byte after them. Reads are not divided: a place is only known between them.
+        """
+        pieces: list[Piece] = []
+        place = 0
+        while self._pending and (
+            not pieces or len(pieces) + len(self._pending[0][0]) <= PIECES_MOST
+        ):
+            read, place = self._pending.popleft()
+            pieces += read
+        preface, self._preface = self._preface, []
+        return place, preface + merged(pieces)
 
     def written(self, next_seq: int) -> None:
         """Note the outcome of a write: the next number, or -1 if it was refused."""
@@ -70,15 +95,15 @@ class AttemptLog:
             self._idle.set()
 
 
-def merged(pieces: list[tuple[str, Any]]) -> list[str]:
+def merged(pieces: Sequence[Piece]) -> list[str]:
     """Events for a run of pieces: text next to text and reasoning next to reasoning is one."""
     events: list[str] = []
     start = 0
     for end in range(1, len(pieces) + 1):
-        kind = pieces[start][0]
-        if end < len(pieces) and pieces[end][0] == kind != "tool_calls":
+        kind = pieces[start].kind
+        if end < len(pieces) and pieces[end].kind == kind != "tool_calls":
             continue
-        events += ("token", _encode(kind, [piece for _, piece in pieces[start:end]]))
+        events += ("token", _encode(kind, [piece.value for piece in pieces[start:end]]))
         start = end
     return events
 
@@ -126,9 +151,11 @@ class Writer:
             batch, self._waiting = self._waiting, {}
             await self._write([(attempt, attempt.take()) for attempt in batch])
 
-    async def _write(self, batch: list[tuple[AttemptLog, list[str]]]) -> None:
+    async def _write(self, batch: list[tuple[AttemptLog, tuple[int, list[str]]]]) -> None:
         """Write until Redis has answered. A repeated write is harmless: it names its number."""
-        writes = [(attempt.job, attempt.seq, events) for attempt, events in batch]
+        writes = [
+            Write(attempt.job, attempt.seq, place, events) for attempt, (place, events) in batch
+        ]
         results = await insist(lambda: self._ledger.append(writes))
         for (attempt, _), next_seq in zip(batch, results, strict=True):
             attempt.written(next_seq)

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
@@ -17,19 +18,31 @@ from fleet.names import (
     CANCELS_CHANNEL,
     DUE,
     JOBS_INDEX,
+    JOBS_PREFIX,
+    LIVE_PREFIX,
+    PACE,
+    ROUTER_QUEUE,
     calls_prefix,
+    claim_key,
+    generations_key,
     idempotency_key,
     job_key,
     live_channel,
     log_key,
+    queue_lists,
+    waiting_key,
 )
 from fleet.records import Records, pairs, store_errors
 from fleet.settings import Settings
 
 #: Jobs that one look for what is due takes on.
 REAP_MOST = 200
-#: A lost job whose new message finds no worker is looked at again after a lease and so long.
+#: A job that somebody is told to end is looked at again after so long.
 REAP_AGAIN_MS = 5_000
+#: A line that has more jobs than messages for so long has lost some.
+LACKS_MS = 5_000
+#: A router that has not decided for so long is taken for dead.
+ROUTING_LEASE_MS = 10_000
 #: Statuses in which nobody runs the job yet.
 WAITING = ",queued,routed,"
 UNENDED = ",queued,routed,running,"
@@ -48,22 +61,69 @@ def connect(settings: Settings) -> Line:
         raise ConfigError(f"redis_url: {error}") from None
 
 
+class Write(NamedTuple):
+    """Events of one attempt, to be written with the number that it expects for the first."""
+
+    job: Job
+    seq: int
+    #: Byte of the server's stream after them; 0 where a stream cannot be resumed.
+    place: int
+    #: kind, json, …
+    events: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Where a running job goes, and why."""
+
+    #: Index into its plan.
+    step: int
+    reason: str
+    #: What has failed so far; see `Job.tried`.
+    tried: Sequence[dict[str, Any]]
+    #: Whether the attempt does not count towards `max_attempts`.
+    free: bool = True
+    #: Whether the model server goes on meanwhile, so that the next attempt may resume.
+    same_generation: bool = False
+    #: Seconds until the next try.
+    pause_s: float = 0.0
+    rounds: int = 0
+
+
+class Routed(Enum):
+    """What became of a decision."""
+
+    DONE = "done"
+    #: The job had been routed or ended before, or its time was over.
+    LATE = "late"
+    #: The model's line has no room.
+    FULL = "full"
+
+
+_ROUTED = {1: Routed.DONE, 0: Routed.LATE, -1: Routed.LATE, -2: Routed.FULL}
+
+
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What became of a post. `existing` holds the stored idempotency value of an earlier one."""
+    """What became of a post."""
 
+    #: Jobs ahead of it in the router's line.
     ahead: int = 0
+    #: The stored idempotency value of an earlier post; the job is that one then.
     existing: str = ""
+    #: Jobs of the caller that have not ended: as many as it may have. Nothing was made then.
+    too_many: int = 0
+    #: Jobs in the shortest line that could take it, when all are full. Nothing was made then.
+    full: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A job taken by this process, or the reason why it was not."""
+    """A job taken by this process."""
 
-    job: Job | None
-    refusal: str = ""
+    job: Job
     #: Until the deadline, by Redis' clock.
-    seconds_left: float = 0.0
+    seconds_left: float
 
 
 class Ledger(Records):
@@ -76,12 +136,16 @@ class Ledger(Records):
         self._ended_ttl = settings.store.retention_s
         self._unended_ttl = settings.store.retention_s + int(settings.limits.deadline_s)
         self._lease_ms = int(settings.workers.lease_s * 1000)
-        attempts = settings.workers.max_attempts
+        self._attempts = settings.workers.max_attempts
         poisoned = TooManyAttempts(
-            f"The job was given up: {attempts} workers died while they ran it."
+            f"The job was given up: {self._attempts} workers died while they ran it."
         ).as_dict()
         self._poisoned = json.dumps(poisoned)
         self._poisoned_event = event_data(Kind.FAILED, error=poisoned)
+        queues = [ROUTER_QUEUE, *(model.queue for model in settings.models)]
+        self._lines = [waiting_key(queue) for queue in queues]
+        self._lists = [key for queue in queues for key in queue_lists(queue)]
+        self._queues = {model.name: model.queue for model in settings.models}
 
     async def create(
         self,
@@ -90,22 +154,24 @@ class Ledger(Records):
         *,
         caller: str,
         asked_model: str,
+        candidates: Sequence[str],
         priority: int,
         deadline_s: float,
         metadata: dict[str, str],
+        start_timeout_s: float | None = None,
         idempotency: tuple[str, str] | None = None,
     ) -> Created:
         """Write a new job and send it to the router.
 
-        `idempotency` is the hashed key and the value to keep under it.
+        `candidates` are the models of which one must have room in its line. `idempotency`
+        is the hashed key and the value to keep under it.
         """
         outgoing = self._dispatcher.route(job_id, priority)
         digest, value = idempotency or ("", "")
+        limits = self._settings.limits
         fields: list[str | int] = [
             *("request", json.dumps(request, separators=(",", ":"))),
             *("asked_model", asked_model),
-            *("caller", caller),
-            *("priority", priority),
             *("metadata", json.dumps(metadata)),
         ]
         async with store_errors():
@@ -118,6 +184,8 @@ class Ledger(Records):
                     idempotency_key(digest),
                     outgoing.list_key,
                     DUE,
+                    waiting_key(ROUTER_QUEUE),
+                    *(waiting_key(self._queues[name]) for name in candidates),
                 ],
                 [
                     live_channel(job_id),
@@ -128,9 +196,18 @@ class Ledger(Records):
                     outgoing.inline,
                     event_data(Kind.QUEUED, id=job_id, model=asked_model),
                     deadline_s,
+                    start_timeout_s or 0,
+                    caller,
+                    priority,
+                    limits.caller_jobs,
+                    limits.queue_jobs,
                     *fields,
                 ],
             )
+        if done == -1:
+            return Created(too_many=result)
+        if done == -2:
+            return Created(full=result)
         if not done:
             earlier = result.partition(" ")[0]
             await self._dispatcher.sent(self._dispatcher.route(earlier, priority))
@@ -138,70 +215,115 @@ class Ledger(Records):
         await self._dispatcher.sent(outgoing)
         return Created(ahead=result)
 
-    async def route(self, job: Job, decision: dict[str, Any]) -> bool:
-        """Write the router's decision and send the job to the first model of its plan.
+    async def take(self, claim: str) -> Job | None:
+        """Take the job whose turn it is to be routed; None if none waits.
 
-        A job past its deadline is ended as expired instead.
-
-        `decision`: route, model, plan, reasons and whatever else the event should tell.
+        `claim` is a name for this call, the same when it is repeated.
         """
-        outgoing = self._dispatcher.run(job.id, decision["model"], 1, job.priority)
         async with store_errors():
-            done = await scripts.ROUTE(
+            record = await scripts.TAKE(
                 self.line,
-                [job_key(job.id), log_key(job.id), outgoing.list_key, DUE],
+                [waiting_key(ROUTER_QUEUE), DUE, claim_key(claim)],
                 [
-                    live_channel(job.id),
-                    outgoing.inline,
-                    event_data(Kind.ROUTED, **decision),
-                    *("model", decision["model"]),
-                    *("route", decision["route"]),
-                    *("plan", json.dumps(decision["plan"])),
-                    *("reasons", json.dumps(decision["reasons"], ensure_ascii=False)),
-                    *("step", 0),
-                ],
-            )
-        if done > 0:
-            await self._dispatcher.sent(outgoing)
-        elif done < 0:
-            await self.expire(job.id)
-        return bool(done > 0)
-
-    async def claim(self, job_id: str, model: str, owner: str) -> Claim:
-        """Take a job for this process: the next attempt, with a lease."""
-        async with store_errors():
-            word, now, *record = await scripts.CLAIM(
-                self.line,
-                [job_key(job_id), log_key(job_id), DUE],
-                [
-                    live_channel(job_id),
-                    model,
-                    owner,
-                    self._lease_ms,
-                    self._settings.workers.max_attempts,
-                    event_data(Kind.STARTED, model=model, worker=owner),
-                    event_data(Kind.RESTARTED, model=model),
+                    JOBS_PREFIX,
+                    LIVE_PREFIX,
+                    ROUTING_LEASE_MS,
+                    self._attempts,
                     EXPIRED_EVENT,
                     self._poisoned_event,
                     self._ended_ttl,
                     self._poisoned,
                 ],
             )
-        if word != "taken":
-            return Claim(None, word)
-        job = Job.from_hash(job_id, pairs(record))
-        return Claim(job, seconds_left=(job.deadline_at - int(now)) / 1000)
+        return Job.from_hash(record[0], pairs(record[1:])) if record else None
 
-    async def append(self, writes: Sequence[tuple[Job, int, Sequence[str]]]) -> list[int]:
-        """Write pieces of answers: for each a job of this process, the number it expects, and
-        its events (kind, json, …). Gives for each the next number, or -1 if it was refused.
+    async def route(self, job: Job, decision: dict[str, Any]) -> Routed:
+        """Write the router's decision and send the job to the first model of its plan.
+
+        A job past its time is ended as expired instead.
+
+        `decision`: route, model, plan, reasons and whatever else the event should tell.
         """
+        model = decision["model"]
+        outgoing = self._dispatcher.run(job.id, model, 1, job.priority)
+        async with store_errors():
+            done = await scripts.ROUTE(
+                self.line,
+                [
+                    job_key(job.id),
+                    log_key(job.id),
+                    outgoing.list_key,
+                    DUE,
+                    waiting_key(outgoing.queue),
+                ],
+                [
+                    live_channel(job.id),
+                    outgoing.inline,
+                    event_data(Kind.ROUTED, **decision),
+                    self._settings.limits.queue_jobs,
+                    *("model", model),
+                    *("route", decision["route"]),
+                    *("plan", json.dumps(decision["plan"])),
+                    *("reasons", json.dumps(decision["reasons"], ensure_ascii=False)),
+                    *("step", decision["plan"].index(model)),
+                ],
+            )
+        if done == 1:
+            await self._dispatcher.sent(outgoing)
+        elif done == -1:
+            await self.expire(job.id)
+        return _ROUTED[done]
+
+    async def claim(self, model: str, owner: str, claim: str, server: str = "") -> Claim | None:
+        """Take the job whose turn it is for this process: the next attempt, with a lease.
+        None if none waits.
+
+        `claim` is a name for this call, the same when it is repeated. `server` is what the
+        worker calls its model server, if that one keeps generations.
+        """
+        async with store_errors():
+            record = await scripts.CLAIM(
+                self.line,
+                [
+                    waiting_key(self._queues[model]),
+                    DUE,
+                    claim_key(claim),
+                    generations_key(server),
+                ],
+                [
+                    JOBS_PREFIX,
+                    LIVE_PREFIX,
+                    owner,
+                    self._lease_ms,
+                    self._attempts,
+                    event_data(Kind.STARTED, model=model, worker=owner),
+                    EXPIRED_EVENT,
+                    self._poisoned_event,
+                    self._ended_ttl,
+                    self._poisoned,
+                    server,
+                ],
+            )
+        if not record:
+            return None
+        job = Job.from_hash(record[1], pairs(record[2:]))
+        return Claim(job, seconds_left=(job.deadline_at - int(record[0])) / 1000)
+
+    async def append(self, writes: Sequence[Write]) -> list[int]:
+        """Write pieces of answers. Gives for each the next number, or -1 if it was refused."""
         commands = [
             scripts.APPEND.command(
-                [job_key(job.id), log_key(job.id)],
-                [live_channel(job.id), job.attempt, seq, self._lease_ms, *events],
+                [job_key(write.job.id), log_key(write.job.id)],
+                [
+                    live_channel(write.job.id),
+                    write.job.attempt,
+                    write.seq,
+                    self._lease_ms,
+                    write.place,
+                    *write.events,
+                ],
             )
-            for job, seq, events in writes
+            for write in writes
         ]
         async with store_errors():
             try:
@@ -223,13 +345,14 @@ class Ledger(Records):
         async with store_errors():
             done = await scripts.FINISH(
                 self.line,
-                [job_key(job.id), log_key(job.id), DUE],
+                [job_key(job.id), log_key(job.id), DUE, PACE],
                 [
                     live_channel(job.id),
                     job.attempt,
                     seq,
                     status,
                     self._ended_ttl,
+                    job.model,
                     len(events) // 2,
                     *events,
                     *flat,
@@ -237,30 +360,45 @@ class Ledger(Records):
             )
         return bool(done)
 
-    async def hand_over(
-        self, job: Job, seq: int, step: int, reason: str, tried: list[dict[str, Any]]
-    ) -> bool:
-        """Send a job that this process runs to the model at `step` of its plan."""
-        model = job.plan[step]
+    async def hand_over(self, job: Job, seq: int, how: HandOver) -> bool:
+        """Send a job that this process runs back into a line."""
+        model = job.plan[how.step]
         outgoing = self._dispatcher.run(job.id, model, job.attempt + 1, job.priority)
-        told = {"route": job.route, "model": model, "plan": job.plan, "reasons": [reason]}
+        told: dict[str, Any] = {"route": job.route, "model": model, "plan": job.plan}
+        told["reasons"] = [how.reason]
+        if how.pause_s:
+            told["retry_in_s"] = round(how.pause_s, 2)
+        fields: list[str | int] = [
+            *("model", model),
+            *("step", how.step),
+            *("rounds", how.rounds),
+            *("tried", json.dumps(how.tried)),
+            *("restart_reason", how.reason),
+        ]
+        if not how.same_generation:
+            fields += ["generation", ""]
         async with store_errors():
             done = await scripts.HAND_OVER(
                 self.line,
-                [job_key(job.id), log_key(job.id), outgoing.list_key, DUE],
+                [
+                    job_key(job.id),
+                    log_key(job.id),
+                    outgoing.list_key,
+                    DUE,
+                    waiting_key(outgoing.queue),
+                ],
                 [
                     live_channel(job.id),
                     job.attempt,
                     seq,
                     outgoing.inline,
                     event_data(Kind.ROUTED, **told),
-                    *("model", model),
-                    *("step", step),
-                    *("tried", json.dumps(tried)),
-                    *("restart_reason", json.dumps(reason)),
+                    int(how.pause_s * 1000),
+                    int(how.free),
+                    *fields,
                 ],
             )
-        if done:
+        if done and not how.pause_s:
             await self._dispatcher.sent(outgoing)
         return bool(done)
 
@@ -311,23 +449,26 @@ class Ledger(Records):
         return None if done < 0 else (bool(done), Status(now))
 
     async def reap(self) -> list[str]:
-        """End the jobs whose deadline has passed, and send those whose worker was lost (its
-        lease has run out), or whose message was, to their queue again. Any process may, any
-        number of them at once.
+        """End the jobs whose time is over; put those whose worker was lost (its lease has run
+        out), or whose next try is due, into their line; send the messages that lines lack. Any
+        process may, any number of them at once.
 
         Returns the ids of the jobs that were found.
         """
+        countable = int(self._settings.broker_is_store)
         async with store_errors():
             found = await scripts.REAP(
-                self.line, [DUE], [job_key(""), REAP_MOST, self._lease_ms + REAP_AGAIN_MS]
+                self.line,
+                [DUE, *self._lines],
+                [JOBS_PREFIX, REAP_MOST, REAP_AGAIN_MS, LACKS_MS, countable, *self._lists],
             )
         due = [found[i : i + 5] for i in range(0, len(found), 5)]
         for job_id, what, model, attempt, priority in due:
             if what == "late":
                 await self.expire(job_id)
-            elif what == Status.QUEUED:
+            elif not model:
                 await self._enqueue(self._dispatcher.route(job_id, int(priority)))
-            elif not self._dispatcher.knows(model):
+            elif model not in self._queues:
                 gone = ServerUnreachable(f"{model}: no such model in the catalogue any more")
                 await self.fail(job_id, gone.as_dict(), UNENDED)
             else:
@@ -346,6 +487,16 @@ class Ledger(Records):
         async with store_errors():
             kept = await scripts.RENEW(self.line, [job_key(job.id)], [job.attempt, self._lease_ms])
         return bool(kept)
+
+    async def generations(self, server: str) -> list[str]:
+        """What a model server may hold for us: the generation of each claim made for it."""
+        async with store_errors():
+            return list(await self.line.call("SMEMBERS", generations_key(server)))
+
+    async def forget_generations(self, server: str, generations: Sequence[str]) -> None:
+        """The server holds these no more."""
+        async with store_errors():
+            await self.line.call("SREM", generations_key(server), *generations)
 
     async def spend_call(self, model: str, per_day: int) -> int:
         """Take one call out of a daily allowance: its number today, or 0 if none is left."""

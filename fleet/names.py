@@ -1,32 +1,42 @@
 """Every name that two processes must agree on: queues, tasks, Redis keys, channels.
 
-=====================  =========  ==============================================
-key                    type       lives
-=====================  =========  ==============================================
-fleet:job:{id}         hash       `[store] retention_s` after its last move
-fleet:job:{id}:log     stream     as its job
-fleet:jobs             zset       permanent; trimmed to `[store] index_size`
-fleet:due              zset       permanent; jobs that have not ended, by their next check
-fleet:due:messages     zset       permanent; jobs that wait, by the next look for their message
-fleet:idem:{h}         string     `[store] retention_s`
-fleet:nodes            set        permanent; names of processes, pruned by readers
-fleet:node:{node}      string     `NODE_TTL_S`; renewed by its process
-fleet:calls:{m}:{day}  string     two days
-=====================  =========  ==============================================
+======================== ======= ====================================================
+key                      type    lives
+======================== ======= ====================================================
+fleet:job:{id}           hash    `[store] retention_s` after its last move
+fleet:job:{id}:log       stream  as its job
+fleet:jobs               zset    permanent; trimmed to `[store] index_size`
+fleet:due                zset    permanent; jobs that have not ended, by their next check
+fleet:due:later          zset    permanent; jobs that wait for a next try, by its time
+fleet:due:load           hash    permanent; each caller's jobs that have not ended
+fleet:waiting:{q}        zset    permanent; the jobs that wait in a queue, as they will be served
+fleet:waiting:{q}:turns  hash    permanent; gone when nobody waits there
+fleet:claim:{c}          string  a minute; which job a claim has got
+fleet:generations:{s}    set     `[store] retention_s` after a claim; what a server keeps for us
+fleet:pace               hash    permanent; milliseconds that a job of each model takes
+fleet:idem:{h}           string  `[store] retention_s`
+fleet:nodes              set     permanent; names of processes, pruned by readers
+fleet:node:{node}        string  `NODE_TTL_S`; renewed by its process
+fleet:calls:{m}:{day}    string  two days
+======================== ======= ====================================================
 
 Channels: `fleet:live:{id}` carries a job's events as they are written,
 `fleet:cancels` the ids of running jobs that must stop.
 """
 
+import hashlib
 from typing import Final
 
 ROUTE_TASK: Final = "router.route"
 RUN_TASK: Final = "workers.run"
 ROUTER_QUEUE: Final = "router"
 
+JOBS_PREFIX: Final = "fleet:job:"
+LIVE_PREFIX: Final = "fleet:live:"
 JOBS_INDEX: Final = "fleet:jobs"
 CANCELS_CHANNEL: Final = "fleet:cancels"
 DUE: Final = "fleet:due"
+PACE: Final = "fleet:pace"
 NODES: Final = "fleet:nodes"
 
 #: Seconds that a process counts as alive after its last sign of life.
@@ -39,17 +49,17 @@ PRIORITY_SEPARATOR: Final = "\x06\x16"
 
 def job_key(job_id: str) -> str:
     """Hash of one job record."""
-    return f"fleet:job:{job_id}"
+    return f"{JOBS_PREFIX}{job_id}"
 
 
 def log_key(job_id: str) -> str:
     """Stream of one job's events; entry `N-1` holds sequence number N."""
-    return f"fleet:job:{job_id}:log"
+    return f"{JOBS_PREFIX}{job_id}:log"
 
 
 def live_channel(job_id: str) -> str:
     """Channel on which one job's events are announced as they are written."""
-    return f"fleet:live:{job_id}"
+    return f"{LIVE_PREFIX}{job_id}"
 
 
 def idempotency_key(digest: str) -> str:
@@ -62,9 +72,29 @@ def node_key(node: str) -> str:
     return f"fleet:node:{node}"
 
 
+def waiting_key(queue: str) -> str:
+    """Sorted set of the jobs that wait in a queue, in the order in which they will be served."""
+    return f"fleet:waiting:{queue}"
+
+
+def claim_key(claim: str) -> str:
+    """String that remembers which job a claim has got."""
+    return f"fleet:claim:{claim}"
+
+
+def generations_key(server: str) -> str:
+    """Set of the generations that a model server may hold for us."""
+    return f"fleet:generations:{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+
+
 def calls_prefix(model: str) -> str:
     """Prefix of the daily call counter of a capped model; the script adds the day."""
     return f"fleet:calls:{model}:"
+
+
+def queue_lists(queue: str) -> list[str]:
+    """The Redis lists in which kombu keeps the messages of a queue."""
+    return [queue_list(queue, step) for step in PRIORITY_STEPS]
 
 
 def queue_list(queue: str, priority: int = 0) -> str:

@@ -9,9 +9,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
-from fleet.job import Job, Status
+from fleet.job import TERMINAL, Job, Status
 from fleet.line import Line
-from fleet.names import JOBS_INDEX, job_key, log_key
+from fleet.names import JOBS_INDEX, PACE, job_key, log_key, waiting_key
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +86,41 @@ class Records:
         found = zip(ids, records, strict=True)
         return [Job.from_summary(job_id, values) for job_id, values in found if values[0]]
 
+    async def jobs_waiting(self, queues: Sequence[str]) -> list[int]:
+        """How many jobs wait in each of the queues."""
+        async with store_errors():
+            return await self.line.calls([("ZCARD", waiting_key(queue)) for queue in queues])
+
+    async def paces(self) -> dict[str, float]:
+        """Seconds that a job of each model takes, as seen lately."""
+        async with store_errors():
+            raw = pairs(await self.line.call("HGETALL", PACE))
+        return {model: int(ms) / 1000 for model, ms in raw.items()}
+
+    async def generations_of(self, job_ids: Sequence[str]) -> dict[str, str]:
+        """The generation that each unended job of these goes on with."""
+        commands = [("HMGET", job_key(job_id), "status", "generation") for job_id in job_ids]
+        async with store_errors():
+            found = zip(job_ids, await self.line.calls(commands), strict=True)
+        return {
+            job_id: generation or ""
+            for job_id, (status, generation) in found
+            if status is not None and status not in TERMINAL
+        }
+
     async def list_lengths(self, keys: list[str]) -> list[int]:
         """Lengths of the lists that stand for queues."""
         async with store_errors():
             return await self.line.calls([("LLEN", key) for key in keys])
+
+    async def read_all(self, job_id: str) -> list[Event]:
+        """The whole log so far."""
+        events: list[Event] = []
+        while True:
+            batch = await self.read(job_id, events[-1].seq if events else -1)
+            events += batch
+            if len(batch) < READ_BATCH:
+                return events
 
     async def read(self, job_id: str, after: int) -> list[Event]:
         """The next events of a log with numbers greater than `after`, at most `READ_BATCH`."""

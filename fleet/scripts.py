@@ -44,6 +44,7 @@ class Script:
 
 
 CREATE = Script("create")
+TAKE = Script("take")
 ROUTE = Script("route")
 CLAIM = Script("claim")
 APPEND = Script("append")

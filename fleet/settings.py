@@ -56,6 +56,10 @@ class Limits(Strict):
     wait_s: Positive = 60.0
     #: The longest deadline, and the one of a job that names none.
     deadline_s: Positive = 3_600.0
+    #: Jobs that may wait for one model, and for the router. More are refused with 503.
+    queue_jobs: Annotated[int, Field(ge=1)] = 5_000
+    #: Jobs of one caller that have not ended. More are refused with 429.
+    caller_jobs: Annotated[int, Field(ge=1)] = 2_500
 
 
 class Store(Strict):
@@ -80,7 +84,10 @@ class Fallback(Strict):
     """What happens when a model fails."""
 
     #: After the first token: begin again on the next model, or stop with what there is.
-    after_first_token: Literal["restart", "fail"] = "restart"
+    after_first_token: Literal["restart", "continue", "fail"] = "restart"
+    #: Rounds through a job's plan when every model is away, before the job fails; pauses of
+    #: 0.3 s and twice as long each time, up to 8 s. Eight rounds take about half a minute.
+    rounds: Annotated[int, Field(ge=1, le=1_000)] = 8
 
 
 class Router(Strict):

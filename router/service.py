@@ -5,12 +5,15 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
+from functools import partial
+from itertools import count
+from typing import Any
 
 from fleet.dispatch import Dispatcher
-from fleet.errors import FleetError, FleetFault
+from fleet.errors import FleetError, FleetFault, QueueFull
 from fleet.insist import insist
-from fleet.job import Job, Status
-from fleet.ledger import Ledger, connect
+from fleet.job import Job
+from fleet.ledger import Ledger, Routed, connect
 from fleet.names import ROUTE_TASK
 from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store
@@ -27,26 +30,38 @@ CONCURRENCY = 16
 class Router:
     """Reads a job, decides, writes the plan."""
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, node: str) -> None:
         self._ledger = ledger
+        self._node = node
+        self._claims = count(1)
         self._settings = settings
         self._catalogue = settings.catalogue
 
-    async def route(self, job_id: str) -> None:
-        """Give a queued job its plan and send it to the first model. Harmless to repeat."""
-        job = await insist(lambda: self._ledger.load(job_id))
-        if job is None or job.status is not Status.QUEUED:
-            log.info("job %s not routed: %s", job_id, job.status if job else "gone")
+    async def route(self, _woken_by: str) -> None:
+        """Give the job whose turn it is its plan, and send it to the first model with room."""
+        name = f"{self._node}#{next(self._claims)}"
+        job = await insist(lambda: self._ledger.take(name))
+        if job is None:
             return
         try:
             decided = asdict(self.decide(job))
         except FleetError as error:
-            await self._fail(job_id, error)
+            await self._fail(job.id, error)
         except Exception:  # a message that is gone must not leave a job that nobody has
-            log.exception("job %s: deciding broke", job_id)
-            await self._fail(job_id, FleetFault("The router met an error; see its log."))
+            log.exception("job %s: deciding broke", job.id)
+            await self._fail(job.id, FleetFault("The router met an error; see its log."))
         else:
-            await insist(lambda: self._ledger.route(job, decided))
+            await self._send(job, decided)
+
+    async def _send(self, job: Job, decided: dict[str, Any]) -> None:
+        reasons = list(decided["reasons"])
+        for model in decided["plan"]:
+            decision = {**decided, "model": model, "reasons": reasons}
+            done = await insist(partial(self._ledger.route, job, decision))
+            if done is not Routed.FULL:
+                return
+            reasons.append(f"the line of {model!r} is full")
+        await self._fail(job.id, QueueFull("Every model that could answer has a full line."))
 
     async def _fail(self, job_id: str, error: FleetError) -> None:
         await insist(lambda: self._ledger.fail(job_id, error.as_dict()))
@@ -71,10 +86,11 @@ async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
         stack.push_async_callback(line.aclose)
         ledger = Ledger(line, settings, Dispatcher(settings))
         await wait_for_store(ledger)
-        heartbeat = Heartbeat(ledger, node_name("router"), lambda: {"role": "router"})
+        node = node_name("router")
+        heartbeat = Heartbeat(ledger, node, lambda: {"role": "router"})
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)
         reaper = asyncio.create_task(reap_for_ever(ledger), name="reaper")
         stack.callback(reaper.cancel)
         log.info("router ready: %s", ", ".join(settings.catalogue.addressable))
-        yield {ROUTE_TASK: Router(ledger, settings).route}
+        yield {ROUTE_TASK: Router(ledger, settings, node).route}

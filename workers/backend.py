@@ -1,16 +1,10 @@
 """What a model looks like to us: a request goes in, pieces of an answer come out."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A delta. `kind` is `text`, `reasoning` (value: str) or `tool_calls` (OpenAI's deltas)."""
-
-    kind: str
-    value: Any
+from fleet.journal import Piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +17,50 @@ class End:
     usage: dict[str, Any] = field(default_factory=dict)
 
 
+class Step(NamedTuple):
+    """What one read from the network brought."""
+
+    pieces: Sequence[Piece]
+    #: Byte of the server's stream after them; 0 where a stream cannot be resumed.
+    place: int = 0
+    #: Set in the last step.
+    end: End | None = None
+
+
+Steps = AsyncGenerator[Step]
+
+
 class Backend(Protocol):
     """One model server, or one provider's API."""
 
-    def stream(self, request: dict[str, Any]) -> AsyncGenerator[list[Piece | End]]:
-        """Ask for an answer; lists hold what one read from the network brought.
+    @property
+    def server(self) -> str:
+        """Name of the server if it keeps generations so that they can be resumed, else ''."""
+        ...
 
-        Closing the iterator stops the model.
+    @property
+    def continues(self) -> bool:
+        """Whether it goes on with a last message of the assistant's own."""
+        ...
+
+    def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
+        """Ask for an answer. Under the name `generation` the server keeps it, and goes on when
+        nobody listens; without one, closing the iterator stops the model.
 
         Raises:
             TryNext: another model may answer. Refused: none would.
+        """
+        ...
+
+    async def attach(self, generation: str, place: int) -> Steps | None:
+        """Go on with a kept generation from that byte on; None if it is not there any more."""
+        ...
+
+    async def drop(self, generation: str) -> None:
+        """Stop a kept generation and forget it. Harmless to repeat.
+
+        Raises:
+            TryNext: the server does not answer.
         """
         ...
 

@@ -11,7 +11,8 @@ from fleet.errors import (
     ServerLoading,
     StreamCut,
 )
-from workers.backend import End, Piece
+from fleet.journal import Piece
+from workers.backend import End
 
 DONE = b"[DONE]"
 

@@ -5,7 +5,7 @@ Only the worker of such a model imports this module: the SDK costs two seconds a
 """
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anthropic
@@ -23,8 +23,9 @@ from fleet.errors import (
     ServerUnreachable,
     StreamCut,
 )
+from fleet.journal import Piece
 from fleet.request import text_of
-from workers.backend import End, Piece
+from workers.backend import End, Step, Steps
 
 #: Anthropic's words for the end of an answer, in OpenAI's.
 FINISH_REASONS = {
@@ -41,6 +42,10 @@ FINISH_REASONS = {
 class Claude:
     """Anthropic's Messages API as a backend. `spend` takes one call out of today's allowance."""
 
+    #: Nothing is kept there, and the last message must be the user's.
+    server = ""
+    continues = False
+
     def __init__(self, model: Model, spend: Callable[[str, int], Awaitable[int]]) -> None:
         key = os.environ.get(model.api_key_env, "")
         if not key:
@@ -54,15 +59,15 @@ class Claude:
             timeout=model.timeouts.between_tokens_s,
         )
 
-    async def stream(self, request: dict[str, Any]) -> AsyncGenerator[list[Piece | End]]:
-        """See `Backend.stream`."""
+    async def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
+        """See `Backend.stream`; nothing is kept."""
         allowed = self._model.calls_per_day
         if allowed and not await self._spend(self._model.name, allowed):
             raise CapReached(f"the {allowed} calls of today are used up")
         try:
             async with self._client.messages.stream(**to_messages(request, self._model)) as stream:
                 async for text in stream.text_stream:
-                    yield [Piece("text", text)]
+                    yield Step([Piece("text", text)])
                 message = await stream.get_final_message()
         except anthropic.AnthropicError as error:
             raise translated(error) from error
@@ -73,16 +78,22 @@ class Claude:
         if message.stop_reason is None:
             raise StreamCut
         used = message.usage
-        yield [
-            End(
-                FINISH_REASONS.get(message.stop_reason, "stop"),
-                {
-                    "prompt_tokens": used.input_tokens,
-                    "completion_tokens": used.output_tokens,
-                    "total_tokens": used.input_tokens + used.output_tokens,
-                },
-            )
-        ]
+        end = End(
+            FINISH_REASONS.get(message.stop_reason, "stop"),
+            {
+                "prompt_tokens": used.input_tokens,
+                "completion_tokens": used.output_tokens,
+                "total_tokens": used.input_tokens + used.output_tokens,
+            },
+        )
+        yield Step([], end=end)
+
+    async def attach(self, generation: str, place: int) -> Steps | None:
+        """See `Backend.attach`."""
+        return None
+
+    async def drop(self, generation: str) -> None:
+        """See `Backend.drop`."""
 
     def prepare(self) -> None:
         """See `Backend.prepare`; the SDK keeps its connections."""

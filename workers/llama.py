@@ -3,24 +3,27 @@
 The way of the tokens is a socket, a C parser for HTTP and nothing else: per token it
 costs a quarter of what a general client does (docs/performance.md). Every stream has
 its own connection, because llama-server closes it after a streamed reply while it
-announces the opposite; and closing it is what frees the server's slot.
+announces the opposite. A server that keeps generations (`X-Conversation-Id`) goes on
+when the connection is gone: another process may read on, and only `drop` stops it.
+Elsewhere closing the connection is what frees the server's slot.
 """
 
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
-import httpx
 
 from fleet.catalogue import Model
 from fleet.errors import ServerStalled, ServerUnreachable, StreamCut, TryNext
-from workers.backend import End, Piece
+from fleet.journal import Piece
+from workers.backend import End, Step, Steps
 from workers.chunks import ChatDecoder, error_of
+from workers.control import Control
 from workers.sse import DataLines
 
 #: An error body is read up to this many bytes.
@@ -28,6 +31,10 @@ ERROR_BODY_MOST = 65_536
 READ_SIZE = 65_536
 
 
+#: llama-server keeps the last so many bytes of a stream.
+KEPT_BYTES = 4 * 1024 * 1024
+#: Connections that may break, one after the other without news, before a kept stream is lost.
+BREAKS_MOST = 3
 #: A connection made ahead is kept for so long, seconds.
 SPARE_FOR_S = 1.0
 
@@ -75,44 +82,100 @@ class _Response:
 class LlamaServer:
     """One llama-server. `request` is `JobRequest.for_model()`; always asked to stream."""
 
+    continues = True
+
     def __init__(self, model: Model) -> None:
         self._model = model
         parts = urlsplit(model.base_url)
         self._host, self._tls = parts.hostname or "127.0.0.1", parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
-        self._path = f"{parts.path}/v1/chat/completions"
+        self._base = parts.path
         key = os.environ.get(model.api_key_env, "") if model.api_key_env else ""
         self._authorization = f"Authorization: Bearer {key}\r\n" if key else ""
         self._spare: asyncio.Task[Streams] | None = None
-        self._control = httpx.AsyncClient(base_url=model.base_url, timeout=2.0)
+        self._control = Control(
+            self._host,
+            self._port,
+            tls=self._tls,
+            headers=self._authorization,
+            patience_s=model.timeouts.connect_s,
+        )
+        #: Whether it keeps generations; None: not known yet.
+        self._keeps: bool | None = None if model.resume else False
 
-    async def stream(self, request: dict[str, Any]) -> AsyncGenerator[list[Piece | End]]:
+    @property
+    def server(self) -> str:
+        """See `Backend.server`."""
+        return self._model.base_url if self._keeps else ""
+
+    async def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
         """See `Backend.stream`."""
         payload = json.dumps(self._body(request), separators=(",", ":")).encode()
+        named = f"X-Conversation-Id: {generation}\r\n" if generation else ""
+        posted = self._head("POST", "/v1/chat/completions", len(payload), named) + payload
+        async with aclosing(self._following(posted, generation, 0)) as steps:
+            async for step in steps:
+                yield step
+
+    async def attach(self, generation: str, place: int) -> Steps | None:
+        """See `Backend.attach`."""
+        if not await self._has(generation, place):
+            return None
+        return self._following(self._asking_for(generation, place), generation, place)
+
+    async def drop(self, generation: str) -> None:
+        """See `Backend.drop`."""
+        await self._control.ask("DELETE", f"{self._base}/v1/stream?conv_id={generation}")
+
+    async def _following(self, opening: bytes, generation: str, place: int) -> Steps:
+        """The steps of a stream; a kept one goes on after a connection that breaks."""
+        decoder = ChatDecoder()
+        breaks = 0
+        while True:
+            try:
+                async with aclosing(self._reading(opening, decoder, place)) as steps:
+                    async for step in steps:
+                        place, breaks = step.place, 0
+                        yield step
+                return
+            except StreamCut:
+                breaks += 1
+                if not generation or breaks > BREAKS_MOST or not await self._has(generation, place):
+                    raise
+                opening = self._asking_for(generation, place)
+
+    async def _reading(self, opening: bytes, decoder: ChatDecoder, place: int) -> Steps:
+        """The steps of one connection. `place` is the byte at which its stream begins."""
         async with self._connection() as (reader, writer):
-            writer.write(self._head(len(payload)) + payload)
-            response, lines, decoder = _Response(), DataLines(), ChatDecoder()
+            writer.write(opening)
+            response, lines = _Response(), DataLines(place)
             patience = self._model.timeouts.first_token_s
-            while not decoder.done:
+            while True:
                 data = response.feed(await self._read(reader, patience))
                 if not response.begun:
                     continue
+                if response.status != 200 and place:
+                    raise StreamCut("The model's server does not go on with a kept stream.")
                 if response.status != 200:
                     raise await self._refusal(reader, response, data)
-                pieces = [p for line in lines.feed(data) for p in decoder.decode(line)]
-                if pieces:
+                decoded = [part for line in lines.feed(data) for part in decoder.decode(line)]
+                if decoded:
                     patience = self._model.timeouts.between_tokens_s
-                    yield pieces
-                elif response.complete:
+                    pieces = [part for part in decoded if isinstance(part, Piece)]
+                    end = decoded[-1] if decoder.done else None
+                    yield Step(pieces, lines.place, end if isinstance(end, End) else None)
+                if decoder.done:
+                    return
+                if response.complete:
                     raise StreamCut
 
     def prepare(self) -> None:
         """See `Backend.prepare`: connect while the job is being claimed."""
         if self._spare is None:
             self._spare = asyncio.create_task(self._connect())
-            asyncio.get_running_loop().call_later(SPARE_FOR_S, self._drop, self._spare)
+            asyncio.get_running_loop().call_later(SPARE_FOR_S, self._drop_spare, self._spare)
 
-    def _drop(self, spare: "asyncio.Task[Streams]") -> None:
+    def _drop_spare(self, spare: "asyncio.Task[Streams]") -> None:
         """Close a connection that nobody came for: a server gives idle ones up by itself."""
         if self._spare is spare:
             self._spare = None
@@ -121,16 +184,38 @@ class LlamaServer:
     async def state(self) -> str:
         """See `Backend.state`; `GET /health` says 503 while the model loads."""
         try:
-            answer = await self._control.get("/health")
-        except httpx.HTTPError:
+            status, _ = await self._control.ask("GET", f"{self._base}/health")
+            if status == 200 and self._keeps is None:
+                self._keeps = await self._looked_up([]) is not None
+        except ServerUnreachable:
+            if self._keeps:
+                self._keeps = None  # another server may come back
             return "down"
-        return {200: "ok", 503: "loading"}.get(answer.status_code, "unknown")
+        return {200: "ok", 503: "loading"}.get(status, "unknown")
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
         if self._spare:
-            self._drop(self._spare)
+            self._drop_spare(self._spare)
         await self._control.aclose()
+
+    async def _has(self, generation: str, place: int) -> bool:
+        """Whether the server still has the generation, and its stream from that byte on."""
+        try:
+            [known] = await self._looked_up([generation]) or [{}]
+        except (ServerUnreachable, ValueError):
+            return False
+        return 0 <= int(known.get("total_bytes", -1)) <= place + KEPT_BYTES
+
+    async def _looked_up(self, generations: list[str]) -> list[Any] | None:
+        """What the server knows of these generations; None: it knows of none at all."""
+        asked = json.dumps({"conversation_ids": generations}).encode()
+        status, body = await self._control.ask("POST", f"{self._base}/v1/streams/lookup", asked)
+        try:
+            known = json.loads(body) if status == 200 else None
+        except ValueError:
+            return None
+        return known if isinstance(known, list) else None
 
     def _body(self, request: dict[str, Any]) -> dict[str, Any]:
         most = self._model.max_tokens
@@ -139,10 +224,13 @@ class LlamaServer:
         named = {"model": self._model.model} if self._model.model else {}
         return {**request, **named, **usage, "max_tokens": wanted}
 
-    def _head(self, length: int) -> bytes:
+    def _asking_for(self, generation: str, place: int) -> bytes:
+        return self._head("GET", f"/v1/stream?conv_id={generation}&from={place}")
+
+    def _head(self, method: str, path: str, length: int = 0, more: str = "") -> bytes:
         return (
-            f"POST {self._path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {length}\r\n"
+            f"{method} {self._base}{path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {length}\r\n{more}"
             f"Accept: text/event-stream\r\nConnection: close\r\n{self._authorization}\r\n"
         ).encode()
 

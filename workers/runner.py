@@ -2,8 +2,12 @@
 
 import asyncio
 import logging
+import random
+from collections.abc import Iterable
 from contextlib import aclosing
+from dataclasses import replace
 from enum import Enum
+from itertools import count
 from typing import Any
 
 from fleet.errors import (
@@ -11,21 +15,39 @@ from fleet.errors import (
     ContextExceeded,
     FleetError,
     FleetFault,
+    Refused,
+    ServerFailed,
+    ServerLoading,
+    ServerStalled,
+    ServerUnreachable,
     StoreUnavailable,
+    StreamCut,
     TryNext,
 )
-from fleet.events import Kind, event_data
+from fleet.events import Event, Kind, event_data, fold
 from fleet.insist import insist
 from fleet.job import Job, Status
-from fleet.journal import AttemptLog, Writer
-from fleet.ledger import Ledger
+from fleet.journal import AttemptLog, Piece, Writer
+from fleet.ledger import Claim, HandOver, Ledger
 from fleet.settings import Settings
-from workers.backend import Backend, End
+from workers.backend import Backend, End, Step, Steps
+from workers.generations import Generations
 
 log = logging.getLogger(__name__)
 
 #: An answer that ended for one of these is not whole.
 CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+#: Failures that may be the job's own doing: so often only, as `max_attempts` says.
+BURNING = frozenset({ServerFailed.code, ServerStalled.code, StreamCut.code})
+#: Failures after which the same model may be asked again.
+PASSING = BURNING | {ServerUnreachable.code, ServerLoading.code}
+#: Pause before the plan is tried again, seconds: first, longest.
+PAUSE_S, PAUSE_MOST_S = 0.3, 8.0
+#: Failures that a record keeps.
+TRIED_MOST = 50
+LOST = "the worker before was lost"
 
 
 class Stop(Enum):
@@ -40,11 +62,11 @@ class Stop(Enum):
 class Running:
     """A job that this process runs."""
 
-    def __init__(self, job: Job, attempt: AttemptLog, seconds_left: float) -> None:
-        self.job = job
+    def __init__(self, claim: Claim, attempt: AttemptLog) -> None:
+        self.job = claim.job
         self.attempt = attempt
         self.stopped_by: Stop | None = None
-        self.scope = asyncio.timeout(max(seconds_left, 0.0))
+        self.scope = asyncio.timeout(max(claim.seconds_left, 0.0))
         #: Whether the model is being asked; before and after, there is nothing to interrupt.
         self.streaming = False
         attempt.on_lost = lambda: self.stop(Stop.LOST)
@@ -74,11 +96,17 @@ class Runner:
         self._ledger = ledger
         self._writer = writer
         self._owner = owner
-        self._may_restart = settings.fallback.after_first_token == "restart"
+        self._policy = settings.fallback
+        self._max_attempts = settings.workers.max_attempts
         self._known = {entry.name for entry in settings.models}
+        self._generations = Generations(backend, ledger, settings.workers.lease_s)
         self._running: dict[str, Running] = {}
-        #: Jobs whose claim is under way, and what has stopped them meanwhile.
-        self._claiming: dict[str, Stop | None] = {}
+        self._claims = count(1)
+        #: Calls of `run` under way; how many of them are still claiming; the jobs that were
+        #: stopped since the first of those began.
+        self._busy = 0
+        self._claiming = 0
+        self._stopped_meanwhile: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -87,28 +115,28 @@ class Runner:
         """Streams that run now."""
         return len(self._running)
 
-    async def run(self, job_id: str) -> None:
-        """Take the job and see it to its end, or to the next model of its plan."""
-        if job_id in self._running or job_id in self._claiming:
-            return
-        self._claiming[job_id] = None
-        self._backend.prepare()
-        try:
-            claim = await insist(lambda: self._ledger.claim(job_id, self._model, self._owner))
-        finally:
-            stopped_by = self._claiming.pop(job_id)
-        if claim.job is None:
-            log.info("job %s not taken: %s", job_id, claim.refusal)
-            return
-        running = Running(claim.job, self._writer.open(claim.job), claim.seconds_left)
-        running.stopped_by = stopped_by
-        self._running[job_id] = running
+    def start(self) -> None:
+        """Begin to look after what the model server keeps."""
+        self._generations.start()
+
+    async def stop_looking(self) -> None:
+        """The opposite."""
+        await self._generations.stop()
+
+    async def run(self, _woken_by: str) -> None:
+        """Take the job whose turn it is and see it to its end, or back into a line.
+
+        The message that woke us names the job for which it was sent; any message serves
+        any job of its queue.
+        """
+        self._busy += 1
         self._idle.clear()
         try:
-            await self._attempt(running)
+            if claim := await self._claim():
+                await self._see_to(claim)
         finally:
-            del self._running[job_id]
-            if not self._running:
+            self._busy -= 1
+            if not self._busy:
                 self._idle.set()
 
     async def idle(self) -> None:
@@ -116,11 +144,13 @@ class Runner:
         await self._idle.wait()
 
     def stop(self, job_id: str, reason: Stop) -> None:
-        """Stop the stream of that job if it runs here; closing it frees the server's slot."""
+        """Stop the stream of that job if it runs here; the server's slot becomes free."""
         if running := self._running.get(job_id):
             running.stop(reason)
-        elif job_id in self._claiming:
-            self._claiming[job_id] = reason
+            return
+        if self._claiming:
+            self._stopped_meanwhile.add(job_id)
+        self._generations.look()
 
     def stop_all(self, reason: Stop) -> None:
         """Stop every stream of this process."""
@@ -138,12 +168,42 @@ class Runner:
         except StoreUnavailable as error:
             log.warning("job %s: lease not renewed: %s", running.job.id, error)
 
-    async def _attempt(self, running: Running) -> None:
+    async def _claim(self) -> Claim | None:
+        self._backend.prepare()
+        name = f"{self._owner}#{next(self._claims)}"
+        self._claiming += 1
+        try:
+            claim = await insist(
+                lambda: self._ledger.claim(self._model, self._owner, name, self._backend.server)
+            )
+            if claim and claim.job.id in self._stopped_meanwhile:
+                return None  # it has ended; its record says so
+            return claim
+        finally:
+            self._claiming -= 1
+            if not self._claiming:
+                self._stopped_meanwhile.clear()
+
+    async def _see_to(self, claim: Claim) -> None:
+        job = claim.job
+        running = Running(claim, self._writer.open(job))
+        self._running[job.id] = running
+        self._generations.use(job.generation)
+        whole = False
+        try:
+            whole = await self._attempt(running)
+        finally:
+            del self._running[job.id]
+            if whole:
+                self._generations.over(job.generation)
+            else:  # the record tells whether anybody goes on with it
+                self._generations.leave(job.generation)
+
+    async def _attempt(self, running: Running) -> bool:
+        """One attempt, whatever becomes of it. Returns whether its answer was the job's."""
         try:
             async with running.scope:
-                running.streaming = running.stopped_by is None
-                if not running.streaming:  # stopped while it was being claimed
-                    raise TimeoutError
+                running.streaming = True
                 try:
                     end = await self._stream(running)
                 finally:
@@ -151,7 +211,7 @@ class Runner:
         except TimeoutError:
             await self._interrupted(running)
         except TryNext as error:
-            await self._next_model(running, error)
+            await self._failed(running, error)
         except FleetError as error:
             await self._fail(running, error)
         except Exception:  # whatever it is, the job must end and its reader must hear of it
@@ -160,24 +220,73 @@ class Runner:
                 running, FleetFault("The worker met an error of its own; see its log.")
             )
         else:
-            await self._complete(running, end)
+            return await self._complete(running, end)
+        return False
 
     async def _stream(self, running: Running) -> End:
         add = running.attempt.add
-        async with aclosing(self._backend.stream(running.job.request)) as stream:
-            async for pieces in stream:
-                for piece in pieces:
-                    if isinstance(piece, End):
-                        return piece
-                    add(piece.kind, piece.value)
+        async with aclosing(await self._steps(running)) as steps:
+            async for step in steps:
+                if step.pieces:
+                    add(step.pieces, step.place)
+                if step.end:
+                    return step.end
         raise FleetFault("The backend ended without an end.")
 
-    async def _complete(self, running: Running, end: End) -> None:
+    async def _steps(self, running: Running) -> Steps:
+        """The steps of this attempt: the rest of the one before where there is one, else the
+        model is asked (again)."""
+        job = running.job
+        if job.generation and not job.generation.endswith(f".{job.attempt}"):
+            kept = await self._backend.attach(job.generation, job.place)
+            if kept is not None:
+                log.info("job %s: attempt %s goes on at byte %s", job.id, job.attempt, job.place)
+                if job.streamed and not job.place:  # the text so far is of an earlier answer
+                    running.attempt.restart(job.restart_reason or LOST)
+                return kept
+        if not job.streamed:
+            return self._backend.stream(job.request, job.generation)
+        if self._policy.after_first_token == "continue" and self._backend.continues:
+            return self._continued(running)
+        return self._again(running)
+
+    def _again(self, running: Running) -> Steps:
+        job = running.job
+        reason = job.restart_reason or LOST
+        if self._policy.after_first_token == "fail":
+            raise StreamCut(f"{reason}; the configuration says not to begin again")
+        running.attempt.restart(reason)
+        return self._backend.stream(job.request, job.generation)
+
+    async def _continued(self, running: Running) -> Steps:
+        """Let the model go on from the text so far, as its own last message; where that cannot
+        be, begin again."""
+        job = running.job
+        events = await insist(lambda: self._ledger.read_all(job.id))
+        so_far = fold(events)
+        begun = False
+        if so_far.content and not so_far.reasoning and not so_far.tool_calls:
+            request = with_tokens_left(job.request, tokens_of(events))
+            try:
+                async with aclosing(continued(self._backend, request, so_far.content)) as steps:
+                    async for step in steps:
+                        begun = True
+                        yield step
+                return
+            except Refused as error:
+                if begun:
+                    raise
+                log.info("job %s: %s does not go on from a text: %s", job.id, self._model, error)
+        async with aclosing(self._again(running)) as steps:
+            async for step in steps:
+                yield step
+
+    async def _complete(self, running: Running, end: End) -> bool:
         reason = CUT_SHORT.get(end.finish_reason)
         status = Status.INCOMPLETE if reason else Status.COMPLETED
         told = {"finish_reason": end.finish_reason} | ({"reason": reason} if reason else {})
         usage = {"model": self._model, **end.usage}
-        await self._end(
+        return await self._end(
             running,
             status,
             [
@@ -199,38 +308,63 @@ class Runner:
 
     async def _end(
         self, running: Running, status: Status, events: list[str], fields: dict[str, Any]
-    ) -> None:
+    ) -> bool:
         attempt = running.attempt
         await attempt.drained()
         if attempt.lost:
-            return
+            return False
         ended = await insist(
             lambda: self._ledger.finish(running.job, attempt.seq, status, events, fields)
         )
         if not ended:
             log.info("job %s: had ended before attempt %s", running.job.id, running.job.attempt)
+        return ended
 
-    async def _next_model(self, running: Running, error: TryNext) -> None:
-        """Fall over to the next model of the plan, or say that there is none."""
+    async def _failed(self, running: Running, error: TryNext) -> None:
+        """Fall over to the next model of the plan; when there is none, wait and try the plan
+        again, or say that nobody could answer."""
         job = running.job
-        if running.attempt.any and not self._may_restart:
+        if running.attempt.any and self._policy.after_first_token == "fail":
             await self._fail(running, error)
             return
+        tried = self._tried(running, error)
+        reason = f"{self._model} failed: {error}"
+        free = error.code not in BURNING
+        failed = HandOver(0, reason, tried, free=free, rounds=job.rounds)
         later = range(job.step + 1, len(job.plan))
         step = next((i for i in later if job.plan[i] in self._known), None)
-        tried = self._tried(running, error)
-        if step is None:
+        how = self._next_round(job, failed) if step is None else replace(failed, step=step)
+        if how is None or not (free or job.attempt - job.released < self._max_attempts):
             await self._fail(running, _exhausted(tried, error))
             return
-        log.warning(
-            "job %s: %s failed (%s), next is %s", job.id, self._model, error, job.plan[step]
-        )
-        await self._hand_over(running, step, f"{self._model} failed: {error}", tried)
+        log.warning("job %s: %s; next is %s", job.id, reason, job.plan[how.step])
+        await self._hand_over(running, how)
+
+    def _next_round(self, job: Job, how: HandOver) -> HandOver | None:
+        """The beginning of another round through the plan, after a pause; None if there is
+        none. A model that is only loading is waited for as long as the job's deadline allows.
+        """
+        last = {failure["model"]: failure["code"] for failure in how.tried}
+        plan = [(i, last.get(name)) for i, name in enumerate(job.plan) if name in self._known]
+        loading = next((i for i, code in plan if code == ServerLoading.code), None)
+        if loading is not None:
+            return replace(how, step=loading, pause_s=pause_s(max(job.rounds, 2)))
+        passing = next((i for i, code in plan if code in PASSING), None)
+        if passing is None or job.rounds + 1 >= self._policy.rounds:
+            return None
+        return replace(how, step=passing, rounds=job.rounds + 1, pause_s=pause_s(job.rounds))
 
     async def _interrupted(self, running: Running) -> None:
         job = running.job
         if running.stopped_by is Stop.DRAIN:
-            await self._hand_over(running, job.step, f"{self._owner} shuts down", list(job.tried))
+            how = HandOver(
+                job.step,
+                f"{self._owner} shuts down",
+                job.tried,
+                same_generation=True,
+                rounds=job.rounds,
+            )
+            await self._hand_over(running, how)
         elif running.stopped_by is None:
             await running.attempt.drained()
             await insist(lambda: self._expired(job))
@@ -242,15 +376,11 @@ class Runner:
             await asyncio.sleep(0.01)
             outcome = await self._ledger.expire(job.id)
 
-    async def _hand_over(
-        self, running: Running, step: int, reason: str, tried: list[dict[str, Any]]
-    ) -> None:
+    async def _hand_over(self, running: Running, how: HandOver) -> None:
         attempt = running.attempt
         await attempt.drained()
         if not attempt.lost:
-            await insist(
-                lambda: self._ledger.hand_over(running.job, attempt.seq, step, reason, tried)
-            )
+            await insist(lambda: self._ledger.hand_over(running.job, attempt.seq, how))
 
     def _tried(self, running: Running, error: FleetError) -> list[dict[str, Any]]:
         if isinstance(error, AllModelsUnavailable):
@@ -261,7 +391,49 @@ class Runner:
             "code": error.code,
             "message": error.message,
         }
-        return [*running.job.tried, failure]
+        return [*running.job.tried, failure][-TRIED_MOST:]
+
+
+def pause_s(rounds: int) -> float:
+    """Seconds until the next round through a plan, with some jitter so that jobs spread."""
+    longest = min(PAUSE_MOST_S, PAUSE_S * float(2 ** min(rounds, 10)))
+    return longest * random.uniform(0.7, 1.0)  # noqa: S311 - only to spread
+
+
+async def continued(backend: Backend, request: dict[str, Any], so_far: str) -> Steps:
+    """The steps after a text that the model takes for the beginning of its own answer.
+
+    llama-server repeats that text before it goes on; it is cut off here.
+    """
+    turns = [*request["messages"], {"role": "assistant", "content": so_far}]
+    left = len(so_far)
+    async with aclosing(backend.stream({**request, "messages": turns})) as steps:
+        async for step in steps:
+            pieces = []
+            for piece in step.pieces:
+                if left and piece.kind == "text":
+                    kept, left = piece.value[left:], max(0, left - len(piece.value))
+                    piece = Piece("text", kept)
+                if piece.value:
+                    pieces.append(piece)
+            yield Step(pieces, end=step.end)
+
+
+def tokens_of(events: Iterable[Event]) -> int:
+    """Tokens of the answer so far, as the server sent them."""
+    tokens = 0
+    for event in events:
+        if event.kind == Kind.RESTARTED:
+            tokens = 0
+        elif event.kind == Kind.TOKEN:
+            tokens += event.payload().get("n", 1)
+    return tokens
+
+
+def with_tokens_left(request: dict[str, Any], used: int) -> dict[str, Any]:
+    """The request for the rest of an answer of which so many tokens are there."""
+    asked = request.get("max_tokens")
+    return {**request, "max_tokens": max(1, asked - used)} if asked else request
 
 
 def _exhausted(tried: list[dict[str, Any]], last: TryNext) -> FleetError:

@@ -39,6 +39,8 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
         writer.start()
         stack.push_async_callback(writer.stop)
         runner = Runner(model.name, backend, ledger, writer, node, settings)
+        runner.start()
+        stack.push_async_callback(runner.stop_looking)
         listener = Listener(settings)
         await listener.start()
         stack.push_async_callback(listener.stop)

@@ -1,19 +1,22 @@
 -- The pieces of an answer that have arrived since the last write.
 -- KEYS  1 job hash   2 log stream
 -- ARGV  1 channel   2 attempt   3 sequence number that the writer expects   4 lease ms
---       5.. kind, json, ...
+--       5 byte of the server's stream after these pieces   6.. kind, json, ...
 -- Returns the next sequence number, or -1 when this attempt may not write (any more).
 -- A write that is repeated because its answer was lost changes nothing.
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'streamed')
 if record[1] ~= 'running' or record[2] ~= ARGV[2] then
   return -1
 end
-local expected, count = tonumber(ARGV[3]), (#ARGV - 4) / 2
+local expected, count = tonumber(ARGV[3]), (#ARGV - 5) / 2
 if record[3] ~= ARGV[3] then
   return tonumber(record[3]) == expected + count and expected + count or -1
 end
-local seq = write(KEYS[2], ARGV[1], expected, {unpack(ARGV, 5)})
-redis.call('HSET', KEYS[1], 'seq', text(seq), 'lease_until', text(now + ARGV[4]))
+if ARGV[6] == 'restarted' then
+  ARGV[7] = stamped(ARGV[7])
+end
+local seq = write(KEYS[2], ARGV[1], expected, {unpack(ARGV, 6)})
+redis.call('HSET', KEYS[1], 'seq', text(seq), 'lease_until', text(now + ARGV[4]), 'place', ARGV[5])
 if record[4] ~= '1' then
   redis.call('HSET', KEYS[1], 'streamed', '1')
   redis.call('HSETNX', KEYS[1], 'first_token_at', now_text)

@@ -1,47 +1,58 @@
--- A worker takes a job: the next attempt, the lease, the `started` event.
--- KEYS  1 job hash   2 log stream   3 due (zset)
--- ARGV  1 channel   2 model   3 owner   4 lease ms   5 max attempts
---       6 started event json   7 restarted event json   8 expired event json
---       9 poisoned event json   10 ttl s (ended)   11 that failure's error json
--- An owner that claims its own job again did not hear the answer to its first claim.
--- Returns {'taken', now ms, field, value, ...}, or {why not, now ms}: 'gone', 'ended', 'elsewhere',
--- 'leased', 'expired', 'poisoned'.
-local record = redis.call('HMGET', KEYS[1], 'status', 'model', 'lease_until', 'attempt', 'seq', 'streamed',
-  'deadline_at', 'released', 'owner')
-local status = record[1]
-if not status then
-  return {'gone', now_text}
+-- A worker takes the job whose turn it is: the next attempt, the lease, the `started` event.
+-- KEYS  1 the model's line (zset)   2 due (zset)   3 string that remembers this call
+--       4 generations of the worker's server (set)
+-- ARGV  1 prefix of job hashes   2 prefix of channels   3 owner   4 lease ms   5 max attempts
+--       6 started event json   7 expired event json   8 poisoned event json   9 ttl s (ended)
+--       10 that failure's error json   11 the worker's server, or '' if it cannot resume
+-- A lost attempt's generation stays the job's where the server is the same: its answer may go on.
+-- Returns {now ms, id, field, value, ...}, or {} when nobody waits. A call that is repeated because
+-- its answer was lost gets the same job.
+local function taken(id)
+  return {now_text, id, unpack(redis.call('HGETALL', ARGV[1] .. id))}
 end
-if TERMINAL[status] then
-  return {'ended', now_text}
+
+local before = redis.call('GET', KEYS[3])
+if before then
+  local record = redis.call('HMGET', ARGV[1] .. before, 'status', 'owner', 'claim')
+  local ours = record[1] == 'running' and record[2] == ARGV[3] and record[3] == KEYS[3]
+  return ours and taken(before) or {}
 end
-if record[2] ~= ARGV[2] then
-  return {'elsewhere', now_text}
+while true do
+  local id = next_in(KEYS[1])
+  if not id then
+    return {}
+  end
+  local job = ARGV[1] .. id
+  local record = redis.call('HMGET', job, 'status', 'lease_until', 'attempt', 'seq', 'deadline_at', 'released',
+    'server', 'generation', 'start_by')
+  local status, attempt = record[1], tonumber(record[3] or 0) + 1
+  if status == 'routed' or (status == 'running' and tonumber(record[2]) <= now) then
+    local log, channel, seq = job .. ':log', ARGV[2] .. id, tonumber(record[4])
+    local latest = tonumber(attempt == 1 and record[9] or record[5])
+    if latest <= now then
+      close(job, log, KEYS[2], channel, seq, 'expired', {'expired', stamped(ARGV[7])}, ARGV[9])
+    elseif attempt - tonumber(record[6] or 0) > tonumber(ARGV[5]) then
+      redis.call('HSET', job, 'error', ARGV[10])
+      close(job, log, KEYS[2], channel, seq, 'failed', {'failed', stamped(ARGV[8])}, ARGV[9])
+    else
+      local started = '{"attempt":' .. text(attempt) .. ',' .. string.sub(stamped(ARGV[6]), 2)
+      seq = write(log, channel, seq, {'started', started})
+      redis.call('HSET', job, 'status', 'running', 'attempt', text(attempt), 'owner', ARGV[3], 'claim', KEYS[3],
+        'lease_until', text(now + ARGV[4]), 'seq', text(seq))
+      redis.call('HSETNX', job, 'started_at', now_text)
+      redis.call('ZADD', KEYS[2], text(math.min(now + ARGV[4], tonumber(record[5]))), id)
+      redis.call('SET', KEYS[3], id, 'EX', 60)
+      if ARGV[11] == '' or not record[8] or record[8] == '' or record[7] ~= ARGV[11] then
+        local fresh = ARGV[11] ~= '' and id .. '.' .. text(attempt) or ''
+        redis.call('HSET', job, 'server', ARGV[11], 'generation', fresh, 'place', '0')
+        if fresh ~= '' then
+          redis.call('SADD', KEYS[4], fresh)
+          redis.call('EXPIRE', KEYS[4], ARGV[9])
+        end
+      end
+      return taken(id)
+    end
+  elseif status == 'running' then -- its worker was only late, and has it again
+    redis.call('ZADD', KEYS[2], text(math.min(tonumber(record[2]), tonumber(record[5]))), id)
+  end
 end
-if status == 'running' and tonumber(record[3] or 0) > now and record[9] ~= ARGV[3] then
-  return {'leased', now_text}
-end
-local attempt, seq = tonumber(record[4]) + 1, tonumber(record[5])
-if tonumber(record[7]) <= now then
-  close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], seq, 'expired', {'expired', stamped(ARGV[8])}, ARGV[10])
-  return {'expired', now_text}
-end
-if attempt - tonumber(record[8] or 0) > tonumber(ARGV[5]) then
-  close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], seq, 'failed', {'failed', stamped(ARGV[9])}, ARGV[10])
-  redis.call('HSET', KEYS[1], 'error', ARGV[11])
-  return {'poisoned', now_text}
-end
-local events = {}
-if record[6] == '1' then
-  local why = redis.call('HGET', KEYS[1], 'restart_reason') or '"the worker before was lost"'
-  events = {'restarted', '{"reason":' .. why .. ',' .. string.sub(stamped(ARGV[7]), 2)}
-end
-events[#events + 1] = 'started'
-events[#events + 1] = '{"attempt":' .. text(attempt) .. ',' .. string.sub(stamped(ARGV[6]), 2)
-seq = write(KEYS[2], ARGV[1], seq, events)
-redis.call('HSET', KEYS[1], 'status', 'running', 'attempt', text(attempt), 'owner', ARGV[3],
-  'lease_until', text(now + ARGV[4]), 'seq', text(seq), 'streamed', '0')
-redis.call('HSETNX', KEYS[1], 'started_at', now_text)
-redis.call('ZREM', messages_of(KEYS[3]), id_of(KEYS[1]))
-redis.call('ZADD', KEYS[3], text(math.min(now + ARGV[4], tonumber(record[7]))), id_of(KEYS[1]))
-return {'taken', now_text, unpack(redis.call('HGETALL', KEYS[1]))}

@@ -1,10 +1,10 @@
 -- The end of a job by the attempt that ran it: last events, terminal event, record.
--- KEYS  1 job hash   2 log stream   3 due (zset)
+-- KEYS  1 job hash   2 log stream   3 due (zset)   4 pace of each model (hash)
 -- ARGV  1 channel   2 attempt   3 sequence number that the writer expects   4 status
---       5 ttl s (ended)   6 number of events   7.. kind, json, ... then field, value, ...
+--       5 ttl s (ended)   6 model   7 number of events   8.. kind, json, ... then field, value, ...
 -- Returns 1 when this call (or its first try) ended the job, else 0.
-local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq')
-local expected, count = tonumber(ARGV[3]), tonumber(ARGV[6])
+local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'started_at')
+local expected, count = tonumber(ARGV[3]), tonumber(ARGV[7])
 if record[2] ~= ARGV[2] then
   return 0
 end
@@ -15,12 +15,16 @@ if record[3] ~= ARGV[3] then
   return 0
 end
 local events = {}
-for i = 7, 6 + 2 * count, 2 do
+for i = 8, 7 + 2 * count, 2 do
   events[#events + 1] = ARGV[i]
   events[#events + 1] = stamped(ARGV[i + 1])
 end
-if #ARGV > 6 + 2 * count then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 7 + 2 * count))
+if #ARGV > 7 + 2 * count then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 8 + 2 * count))
 end
 close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], expected, ARGV[4], events, ARGV[5])
+-- How long a job of this model takes, in ms: a moving average over about the last ten.
+local took = now - tonumber(record[4])
+local usual = tonumber(redis.call('HGET', KEYS[4], ARGV[6]) or took)
+redis.call('HSET', KEYS[4], ARGV[6], text(usual + (took - usual) / 10))
 return 1

@@ -10,6 +10,14 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_text = string.format('%.0f', now)
 
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+local function id_of(job)
+  return string.match(job, '[^:]+$')
+end
+
 -- Lifecycle events carry the time of their writing.
 local function stamped(json)
   return '{"at":' .. now_text .. ',' .. string.sub(json, 2)
@@ -29,33 +37,74 @@ local function write(log, channel, seq, events)
   return seq
 end
 
-local function text(number)
-  return string.format('%.0f', number)
+-- Beside `due`: jobs that wait for a next try, by its time; jobs of each caller that have not ended.
+local function later_of(due)
+  return due .. ':later'
 end
 
-local function id_of(job)
-  return string.match(job, '[^:]+$')
+local function load_of(due)
+  return due .. ':load'
 end
 
--- Beside `due`: the jobs that wait for a worker, by the time of the next look for their message.
-local function messages_of(due)
-  return due .. ':messages'
+-- A queue's jobs stand in a zset in the order in which they will be served: by priority, and
+-- within one by turns. A caller's next job has the turn after its last one, but never one that
+-- is over; so a caller with one job stands before another's second, however many those are.
+-- (Start-time fair queueing with jobs of equal length: Goyal, Vin, Cheng, 1996.)
+-- `turns` holds for a priority the turn that is over, and for each caller its last.
+local ROOM = 17592186044416 -- 2^44 turns in each priority
+
+local function turns_of(waiting)
+  return waiting .. ':turns'
 end
 
-local GRACE_MS = 5000
+-- A job gets in line; one that has stood there before goes to the front of its priority.
+local function join(waiting, id, priority, caller, front)
+  local turn = 0
+  if not front then
+    local mine = priority .. ':' .. caller
+    local seen = redis.call('HMGET', turns_of(waiting), priority, mine)
+    turn = math.max(tonumber(seen[1] or 0), tonumber(seen[2] or 0)) + 1
+    redis.call('HSET', turns_of(waiting), mine, text(turn))
+  end
+  redis.call('ZADD', waiting, text(priority * ROOM + turn), id)
+end
 
--- A message for a job is on its way: note when and where, so that a lost one can be told.
-local function dispatched(job, due, list)
-  redis.call('HSET', job, 'dispatched_at', now_text, 'list', list)
-  redis.call('ZADD', messages_of(due), text(now + GRACE_MS), id_of(job))
+local function tidy(waiting)
+  if redis.call('EXISTS', waiting) == 0 then
+    redis.call('DEL', turns_of(waiting))
+  end
+end
+
+-- Takes the job whose turn it is out of the line; nil when nobody stands there.
+local function next_in(waiting)
+  local first = redis.call('ZPOPMIN', waiting)
+  if not first[1] then
+    return nil
+  end
+  local score = tonumber(first[2])
+  local priority = math.floor(score / ROOM)
+  local over = {'taken_at', now_text}
+  if score > priority * ROOM then
+    over[3], over[4] = text(priority), text(score - priority * ROOM)
+  end
+  redis.call('HSET', turns_of(waiting), unpack(over))
+  tidy(waiting)
+  return first[1]
 end
 
 -- Write one terminal event and move the record; callers have checked that it may.
 local function close(job, log, due, channel, seq, status, events, ttl_s)
-  local next_seq = write(log, channel, seq, events)
+  local id, next_seq = id_of(job), write(log, channel, seq, events)
+  local record = redis.call('HMGET', job, 'caller', 'waiting')
   redis.call('HSET', job, 'status', status, 'seq', text(next_seq), 'finished_at', now_text, 'owner', '')
   redis.call('EXPIRE', job, ttl_s)
   redis.call('EXPIRE', log, ttl_s)
-  redis.call('ZREM', due, id_of(job))
-  redis.call('ZREM', messages_of(due), id_of(job))
+  redis.call('ZREM', due, id)
+  redis.call('ZREM', later_of(due), id)
+  if redis.call('ZREM', record[2], id) == 1 then
+    tidy(record[2])
+  end
+  if redis.call('HINCRBY', load_of(due), record[1], -1) <= 0 then
+    redis.call('HDEL', load_of(due), record[1])
+  end
 end

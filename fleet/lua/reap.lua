@@ -1,53 +1,76 @@
--- Jobs for which something is due: a lease that has run out, a deadline, a lost message.
+-- Jobs for which something is due: a lease that has run out, a deadline, a next try, a lost message.
 -- `due` holds every job that has not ended, with the time at which to look at it next.
--- KEYS  1 due (zset)
--- ARGV  1 prefix of job hashes   2 jobs looked at, at most   3 ms until a job that is
---       reported is looked at again
--- Returns a flat list: job id, what is due (`lost` worker, `late`, or
--- the status `queued` or `routed` of one without a message), model, attempt, priority, ...
+-- KEYS  1 due (zset)   2.. the lines (zsets)
+-- ARGV  1 prefix of job hashes   2 jobs looked at, at most   3 ms until a job that is reported is
+--       looked at again   4 ms that a line may have more jobs than messages
+--       5 1 if the queues are lists here, else 0   6.. four lists for each line
+-- Returns a flat list: job id, what is due (`late`: end it; `wake`: send a message to its line),
+-- model ('' before it is routed), attempt, priority, ...
 local found = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_text, 'LIMIT', 0, ARGV[2])) do
-  local record = redis.call('HMGET', ARGV[1] .. id, 'status', 'lease_until', 'deadline_at', 'model',
-    'attempt', 'priority')
-  local status, lease, deadline = record[1], tonumber(record[2] or 0), tonumber(record[3] or 0)
-  if not status or TERMINAL[status] then
-    redis.call('ZREM', KEYS[1], id)
-  else
-    local what, again = 'late', now + ARGV[3]
-    if deadline > now then
-      what = status == 'running' and lease <= now and 'lost'
-      again = what and again or math.min(status == 'running' and lease or deadline, deadline)
-    end
-    redis.call('ZADD', KEYS[1], text(again), id)
-    if what then
-      for _, value in ipairs({id, what, record[4] or '', record[5], record[6]}) do
-        found[#found + 1] = value
-      end
-    end
+local function report(id, what, model, attempt, priority)
+  for _, value in ipairs({id, what, model or '', attempt or '0', priority or '0'}) do
+    found[#found + 1] = value
   end
 end
 
--- A queue is first in, first out: if its oldest message is of a job that was sent later than
--- this one (or there is none), this one's message is lost. Looks at few; each look waits as
--- long again as the job has waited, so a deep queue is not asked about in vain.
-local waiting = redis.call('ZRANGEBYSCORE', messages_of(KEYS[1]), '-inf', now_text, 'LIMIT', 0, 50)
-for _, id in ipairs(waiting) do
-  local record = redis.call('HMGET', ARGV[1] .. id, 'status', 'list', 'dispatched_at', 'model',
-    'attempt', 'priority')
-  local status, sent = record[1], tonumber(record[3] or 0)
-  if status ~= 'queued' and status ~= 'routed' then
-    redis.call('ZREM', messages_of(KEYS[1]), id)
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_text, 'LIMIT', 0, ARGV[2])) do
+  local record = redis.call('HMGET', ARGV[1] .. id, 'status', 'lease_until', 'deadline_at', 'model',
+    'attempt', 'priority', 'caller', 'waiting', 'start_by')
+  local status, lease = record[1], tonumber(record[2] or 0)
+  if not status or TERMINAL[status] then
+    redis.call('ZREM', KEYS[1], id)
   else
-    local oldest = redis.call('LINDEX', record[2], -1)
-    local owner = oldest and string.match(oldest, 'job_%x+')
-    local its = owner and tonumber(redis.call('HGET', ARGV[1] .. owner, 'dispatched_at') or 0)
-    if not oldest or (its and its > sent) then
-      for _, value in ipairs({id, status, record[4] or '', record[5], record[6]}) do
-        found[#found + 1] = value
+    local latest = tonumber(record[5] == '0' and record[9] or record[3])
+    local again = latest
+    if latest <= now then
+      again = now + ARGV[3]
+      report(id, 'late')
+    elseif lease > now then
+      again = math.min(lease, latest)
+    elseif lease > 0 and not redis.call('ZSCORE', record[8], id) then
+      join(record[8], id, record[6], record[7], true)
+      report(id, 'wake', record[4], record[5], record[6])
+    end
+    redis.call('ZADD', KEYS[1], text(again), id)
+  end
+end
+
+local later = later_of(KEYS[1])
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', later, '-inf', now_text, 'LIMIT', 0, ARGV[2])) do
+  local record = redis.call('HMGET', ARGV[1] .. id, 'status', 'model', 'attempt', 'priority', 'caller', 'waiting')
+  redis.call('ZREM', later, id)
+  if record[1] == 'routed' then
+    join(record[6], id, record[4], record[5], true)
+    report(id, 'wake', record[2], record[3], record[4])
+  end
+end
+
+-- A message wakes a worker, whichever job it names; so a line needs as many messages as it has jobs.
+-- Some are always on their way: one that lacks some for long has lost them. Where the queues cannot
+-- be counted, a line from which nobody takes gets one.
+for i = 2, #KEYS do
+  local jobs = redis.call('ZCARD', KEYS[i])
+  if jobs > 0 then
+    local lacks = 1
+    if ARGV[5] == '1' then
+      lacks = jobs
+      for list = 4 * i - 2, 4 * i + 1 do
+        lacks = lacks - redis.call('LLEN', ARGV[list])
       end
-      dispatched(ARGV[1] .. id, KEYS[1], record[2])
-    else
-      redis.call('ZADD', messages_of(KEYS[1]), text(now + math.max(GRACE_MS, now - sent)), id)
+    elseif tonumber(redis.call('HGET', turns_of(KEYS[i]), 'taken_at') or 0) > now - ARGV[4] then
+      lacks = 0
+    end
+    local since = redis.call('HGET', turns_of(KEYS[i]), 'lacks_since')
+    if lacks <= 0 then
+      redis.call('HDEL', turns_of(KEYS[i]), 'lacks_since')
+    elseif not since then
+      redis.call('HSET', turns_of(KEYS[i]), 'lacks_since', now_text)
+    elseif tonumber(since) <= now - ARGV[4] then
+      redis.call('HSET', turns_of(KEYS[i]), 'lacks_since', now_text)
+      for _, id in ipairs(redis.call('ZRANGE', KEYS[i], 0, math.min(lacks, tonumber(ARGV[2])) - 1)) do
+        local record = redis.call('HMGET', ARGV[1] .. id, 'model', 'attempt', 'priority')
+        report(id, 'wake', record[1], record[2], record[3])
+      end
     end
   end
 end

@@ -36,6 +36,9 @@ class Request:
 class Exchange:
     """One request and the means to answer it, properly or not."""
 
+    #: No answer goes on when the connection it is written to is cut.
+    outlives = False
+
     def __init__(
         self,
         request: Request,

@@ -5,19 +5,29 @@ wire): the head first; a chunk with the role and the first token; a chunk for ea
 token; one with the reason for the end and the timings; `data: [DONE]`. Like the real one it
 closes the connection after a streamed reply although its head announced keep-alive.
 
-The answer is " w0 w1 w2 ...". `tests.fakes.mode` lists the behaviours that can be asked for.
+A streamed answer that was asked for with a header `X-Conversation-Id` is kept, as by the real
+one: it goes on when its client leaves, `GET /v1/stream` reads it from any byte, now or later,
+`POST /v1/streams/lookup` describes it, `DELETE /v1/stream` stops it. Unlike there, it is kept
+whole and for ever, waits for no slow reader, and frees its slot while it reads its prompt, too.
+
+The answer is " w0 w1 w2 ...". If the conversation ends with words of the assistant, it goes on
+from there; like the real one it says those again, together with the first token after them.
+`tests.fakes.mode` lists the behaviours that can be asked for.
 """
 
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 from tests.fakes.http import Exchange, Gone, serve
 from tests.fakes.mode import Mode, UnknownMode
-from tests.fakes.model_server import ModelServer, Options, text_of
+from tests.fakes.model_server import ModelServer, Options, Sink, text_of
+from tests.fakes.streams import Stream, Streams, offset_of
 
 BUILD = "b1-7e4c0a9"
 CHAT_PATHS = ("/v1/chat/completions", "/chat/completions")
@@ -29,6 +39,17 @@ BROKEN = b'data: {"choices":[{"delta":{"content":\n\n'
 
 class LlamaServer(ModelServer):
     """The endpoints of a llama-server that a worker or a supervisor asks."""
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        more = ("lookups", "attached", "deletes", "stopped", "continued")
+        self.counts |= dict.fromkeys(more, 0)
+        self.streams = Streams()
+        self._conversations: deque[str] = deque(maxlen=self.bodies.maxlen)
+
+    def stats(self) -> dict[str, Any]:
+        """The counters, the last requests, and the conversations that those named, or ""."""
+        return {**super().stats(), "conversations": list(self._conversations)}
 
     async def answer(self, exchange: Exchange) -> None:
         """Answer as llama-server does."""
@@ -63,8 +84,16 @@ class LlamaServer(ModelServer):
                 await exchange.reply(200, self._slots())
             case "/metrics":
                 await exchange.reply(200, self._metrics(), kind="text/plain; version=0.0.4")
+            case "/v1/streams/lookup" if self._keeps and exchange.request.method == "POST":
+                await self._look_up(exchange)
+            case "/v1/stream" if self._keeps:
+                await self._kept(exchange)
             case _:
-                await fail(exchange, 404, "File Not Found", "not_found_error")
+                await not_found(exchange)
+
+    @property
+    def _keeps(self) -> bool:
+        return not self.mode.old
 
     @property
     def _full(self) -> bool:
@@ -120,18 +149,96 @@ class LlamaServer(ModelServer):
         }
         return "".join(f"llamacpp:{name} {value}\n" for name, value in values.items())
 
+    async def _look_up(self, exchange: Exchange) -> None:
+        self.counts["lookups"] += 1
+        try:
+            names = json.loads(exchange.request.body).get("conversation_ids")
+        except json.JSONDecodeError as error:
+            wrong = {"message": f"invalid body: {error}", "type": "invalid_request_error"}
+            await exchange.reply(400, {"error": wrong})
+        else:
+            known = names if isinstance(names, list) else []
+            await exchange.reply(200, self.streams.described(map(str, known)))
+
+    async def _kept(self, exchange: Exchange) -> None:
+        name = exchange.request.query.get("conv_id")
+        if not name:
+            await refuse(exchange, "Missing conversation id in path")
+        elif exchange.request.method == "DELETE":
+            self.counts["deletes"] += 1
+            self._remove(name)
+            await exchange.reply(204, "", kind="application/json")
+        else:
+            await self._attach(exchange, self.streams.get(name))
+
+    def _remove(self, name: str) -> None:
+        self.counts["stopped"] += self.streams.remove(name)
+
+    async def _attach(self, exchange: Exchange, stream: Stream | None) -> None:
+        offset = offset_of(exchange.request.query.get("from", "0"))
+        if stream is None:
+            await not_found(exchange)
+        elif offset is None:
+            await refuse(exchange, "Invalid 'from' offset")
+        elif self.mode.behind:
+            await refuse(exchange, "Stream offset lost, please restart")
+        else:
+            self.counts["attached"] += 1
+            with self._until_gone(exchange):
+                await exchange.unless_gone(self._send_after(exchange, stream, offset))
+
+    async def _send_after(self, exchange: Exchange, stream: Stream, offset: int) -> None:
+        await exchange.begin()
+        async for data in stream.after(offset):
+            await exchange.chunk(data)
+        await self._end(exchange, stream)
+
+    async def _send_all(self, exchange: Exchange, stream: Stream) -> None:
+        """What whoever asked is sent: chunk by chunk, up to where its connection is cut."""
+        await stream.begun.wait()
+        await exchange.begin()
+        sent = 0
+        async for fresh in stream.news():
+            for data in fresh:
+                if sent == stream.cut:
+                    exchange.drop()
+                    return
+                await exchange.chunk(data)
+                sent += 1
+        await self._end(exchange, stream)
+
+    async def _end(self, exchange: Exchange, stream: Stream) -> None:
+        if stream.lost:
+            exchange.drop()
+        else:
+            await exchange.end()
+
     async def _chat(self, exchange: Exchange) -> None:
         self.counts["requests"] += 1
+        name = exchange.request.headers.get("x-conversation-id", "")
+        if self._keeps:  # before the request is read: even a wrong one ends an older one
+            self._remove(name)
         try:
             asked = json.loads(exchange.request.body)
             self.bodies.append(asked)
+            self._conversations.append(name)
             words = text_of(asked.get("messages", ()))
             mode = self.take_mode(words)
         except (json.JSONDecodeError, UnknownMode) as error:
             await fail(exchange, 500, str(error), "server_error")
             return
-        if not await self._refuse(exchange, mode, len(words.split())):
-            await self._generate(exchange, mode, asked)
+        if _ends_with_two_of_ours(asked):
+            text = "Cannot have 2 or more assistant messages at the end of the list."
+            await refuse(exchange, text)
+        elif not await self._refuse(exchange, mode, len(words.split())):
+            await self._say(exchange, name if not mode.old else "", Answer(self, mode, asked))
+
+    async def _say(self, exchange: Exchange, name: str, answer: "Answer") -> None:
+        self.counts["continued"] += bool(answer.given)
+        if name and answer.streamed:
+            await self._keep(exchange, name, answer)
+        else:
+            await self._generate(exchange, answer)
 
     async def _refuse(self, exchange: Exchange, mode: Mode, prompt_n: int) -> bool:
         """Whether the request was answered without the model."""
@@ -155,22 +262,34 @@ class LlamaServer(ModelServer):
             return False
         return True
 
-    async def _generate(self, exchange: Exchange, mode: Mode, asked: dict[str, Any]) -> None:
-        answer = Answer(self, mode, asked)
-        try:
+    async def _keep(self, exchange: Exchange, name: str, answer: "Answer") -> None:
+        async def write(stream: Stream) -> None:
+            async with self.slot():
+                await answer.stream(stream)
+
+        stream = self.streams.open(name, write)
+        with self._until_gone(exchange):
+            await exchange.unless_gone(self._send_all(exchange, stream))
+
+    async def _generate(self, exchange: Exchange, answer: "Answer") -> None:
+        with self._until_gone(exchange):
             async with self.slot(exchange):
-                if asked.get("stream"):
+                if answer.streamed:
                     await exchange.unless_gone(answer.stream(exchange))
                 else:  # the real one, too, goes on when its client has left
                     await asyncio.sleep(answer.seconds)
                     self.counts["tokens"] += answer.length
                     self.counts["completed"] += 1
+            if not answer.streamed:
+                await exchange.reply(200, answer.whole())
+
+    @contextmanager
+    def _until_gone(self, exchange: Exchange) -> Iterator[None]:
+        try:
+            yield
         except Gone:
             self.counts["client_gone"] += 1
             exchange.give_up()
-        else:
-            if not asked.get("stream"):
-                await exchange.reply(200, answer.whole())
 
 
 class Answer:
@@ -181,7 +300,12 @@ class Answer:
         self.mode = mode
         self.asked = asked
         self.calls_tool = bool(mode.tool) and not server.options.no_tools
-        self.length, capped = server.length(mode, asked)
+        self.streamed = bool(asked.get("stream"))
+        #: The assistant's own words at the end of the conversation.
+        self.given = _given(asked)
+        #: The answer's tokens in those, and how much of the next one.
+        self.had, self.part = _had(self.given)
+        self.length, capped = server.length(mode, asked, self.had)
         ordinary = "tool_calls" if self.calls_tool else "length" if capped else "stop"
         self.finish = mode.finish or ordinary
         self.started = time.monotonic()
@@ -201,28 +325,30 @@ class Answer:
         tps = options.tps if self.mode.tps is None else self.mode.tps
         return float(ttft / 1000 + (self.length / tps if tps else 0))
 
-    async def stream(self, exchange: Exchange) -> None:
+    async def stream(self, sink: Sink) -> None:
         """The streamed reply, from its head to its end."""
         server = self.server
-        await exchange.begin()
+        await sink.begin()
         error = {"error": {"code": 500, "message": "told to fail", "type": "server_error"}}
         failure = _data(error)
-        if await server.send_tokens(exchange, self.mode, self._frames(), BROKEN, failure):
+        if await server.send_tokens(sink, self.mode, self._frames(), BROKEN, failure):
             server.counts["completed"] += 1
-            await exchange.chunk(self._last())
-            await exchange.chunk(DONE)
-            await exchange.end()
+            await sink.chunk(self._last())
+            await sink.chunk(DONE)
+            await sink.end()
 
     def whole(self) -> dict[str, Any]:
         """The reply to a request without `stream`."""
-        message = {"role": "assistant", "content": words("w", self.length)}
+        message = {"role": "assistant", "content": "".join(self._texts())}
         choice = {"finish_reason": self.finish, "index": 0, "message": message}
         common = {**self.common, "object": "chat.completion"}
         return {"choices": [choice], **common, "usage": self._usage(), "timings": self._timings()}
 
     def _frames(self) -> Iterator[bytes]:
         role = self._frame({"role": "assistant", "content": None})
-        for delta in self._deltas():
+        for count, delta in enumerate(self._deltas()):
+            if count == self.mode.forget:
+                self.server.streams.lose_all()
             yield role + self._frame(delta)
             role = b""
 
@@ -232,8 +358,17 @@ class Answer:
         if self.calls_tool:
             yield from self._tool_call()
         else:
-            for i in range(self.length):
-                yield {"content": f" w{i}"}
+            for text in self._texts():
+                yield {"content": text}
+
+    def _texts(self) -> Iterator[str]:
+        """What was given comes again, together with the first token that is new."""
+        given, part = self.given, self.part
+        for i in range(self.had, self.had + self.length):
+            yield given + f" w{i}"[part:]
+            given, part = "", 0
+        if given:
+            yield given
 
     def _tool_call(self) -> Iterator[dict[str, Any]]:
         tools = self.asked.get("tools") or [{"function": {"name": "get_weather"}}]
@@ -296,9 +431,33 @@ async def fail(
     await exchange.reply(status, {"error": error}, headers=headers)
 
 
-def words(letter: str, count: int) -> str:
-    """The text of an answer of that many tokens."""
-    return "".join(f" {letter}{i}" for i in range(count))
+async def refuse(exchange: Exchange, message: str) -> None:
+    """A request that cannot be meant."""
+    await fail(exchange, 400, message, "invalid_request_error")
+
+
+async def not_found(exchange: Exchange) -> None:
+    """What is said of a path that there is not, and of a stream that is not kept."""
+    await fail(exchange, 404, "File Not Found", "not_found_error")
+
+
+def _ends_with_two_of_ours(asked: Mapping[str, Any]) -> bool:
+    last = asked.get("messages", [])[-2:]
+    return len(last) == 2 and all(message.get("role") == "assistant" for message in last)
+
+
+def _given(asked: Mapping[str, Any]) -> str:
+    """The words of the assistant at the end of a conversation: they are to be continued."""
+    last = asked.get("messages", [])[-1:]
+    return text_of(message for message in last if message.get("role") == "assistant")
+
+
+def _had(given: str) -> tuple[int, int]:
+    """How many tokens of the answer were said, and how many characters of the next one."""
+    rest, count = given, 0
+    while rest.startswith(token := f" w{count}"):
+        rest, count = rest.removeprefix(token), count + 1
+    return (count, len(rest)) if token.startswith(rest) else (0, 0)
 
 
 def _choice(delta: Mapping[str, Any], finish: str | None) -> dict[str, Any]:

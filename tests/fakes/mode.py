@@ -53,6 +53,12 @@ class Mode:
     reasoning: int = 0
     #: Call a tool instead of answering: the first one of the request, or `get_weather`.
     tool: int = 0
+    #: Server-wide: keep no streams and know nothing of them, as an old llama-server.
+    old: int = 0
+    #: After K tokens, lose all kept streams, as a process that was killed and started again.
+    forget: int | None = None
+    #: Server-wide: let nobody attach, as if the offset had dropped out of what is kept.
+    behind: int = 0
     #: What to say as the reason for the end, in the server's own words.
     finish: str = ""
 

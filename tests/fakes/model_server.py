@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from tests.fakes.http import Exchange
 from tests.fakes.mode import Mode, UnknownMode
@@ -43,6 +43,27 @@ class Options:
         return cls(**vars(parser.parse_args()))
 
 
+class Sink(Protocol):
+    """What an answer is written to: a connection, or a stream that is kept."""
+
+    @property
+    def outlives(self) -> bool:
+        """Whether the answer goes on after `drop`."""
+        ...
+
+    async def begin(self) -> None:
+        """The answer begins."""
+
+    async def chunk(self, data: bytes) -> None:
+        """A piece of it."""
+
+    async def end(self) -> None:
+        """It has ended properly."""
+
+    def drop(self) -> None:
+        """Cut the connection of whoever asked."""
+
+
 class ModelServer:
     """A model server that does what it is told, and counts what was done to it."""
 
@@ -63,7 +84,7 @@ class ModelServer:
         """Answer the test's own questions; the model's are for `answer`."""
         match exchange.request.method, exchange.request.path:
             case "GET", "/stats":
-                await exchange.reply(200, {**self.counts, "bodies": list(self.bodies)})
+                await exchange.reply(200, self.stats())
             case "POST", "/control":
                 await self._control(exchange)
             case _:
@@ -72,6 +93,10 @@ class ModelServer:
     async def answer(self, exchange: Exchange) -> None:
         """Answer what the real server answers."""
         raise NotImplementedError
+
+    def stats(self) -> dict[str, Any]:
+        """What the test is told of what was done to it."""
+        return {**self.counts, "bodies": list(self.bodies)}
 
     async def _control(self, exchange: Exchange) -> None:
         """`{"mode": {...}, "times": K}`: for the next K requests, or until changed."""
@@ -94,11 +119,15 @@ class ModelServer:
         return mode.over_directive(text)
 
     @asynccontextmanager
-    async def slot(self, exchange: Exchange) -> AsyncIterator[int]:
-        """A slot of the model: first come, first served, unless the client leaves the queue."""
+    async def slot(self, exchange: Exchange | None = None) -> AsyncIterator[int]:
+        """A slot of the model: first come, first served, unless the client leaves the queue.
+
+        Without an exchange, there is nobody who could leave.
+        """
         self.counts["queued"] += 1
+        waiting = self._free.get()
         try:
-            slot = await exchange.unless_gone(self._free.get())
+            slot = await (exchange.unless_gone(waiting) if exchange else waiting)
         finally:
             self.counts["queued"] -= 1
         self.busy.add(slot)
@@ -115,7 +144,7 @@ class ModelServer:
         self.counts["peak_active"] = max(self.counts["peak_active"], len(self.busy))
 
     async def send_tokens(
-        self, exchange: Exchange, mode: Mode, frames: Iterable[bytes], broken: bytes, error: bytes
+        self, sink: Sink, mode: Mode, frames: Iterable[bytes], broken: bytes, error: bytes
     ) -> bool:
         """Send one frame for each token, at the asked pace, and fail where that was asked for.
 
@@ -128,28 +157,32 @@ class ModelServer:
                 due = start + (sent / tps if tps else 0)
                 await asyncio.sleep(max(0, due - time.monotonic()))
             if mode.cut == sent:
-                exchange.drop()
-                return False
+                sink.drop()
+                if not sink.outlives:
+                    return False
             if mode.stall == sent:
                 await asyncio.Event().wait()
             if mode.malformed == sent:
-                await exchange.chunk(broken)
+                await sink.chunk(broken)
             if mode.error_event == sent:
-                await exchange.chunk(error)
-                await exchange.end()
+                await sink.chunk(error)
+                await sink.end()
                 return False
             if frame is not None:
-                await exchange.chunk(frame)
+                await sink.chunk(frame)
                 self.counts["tokens"] += 1
         if mode.noend:
-            await exchange.end()
+            await sink.end()
         return not mode.noend
 
-    def length(self, mode: Mode, asked: Mapping[str, Any]) -> tuple[int, bool]:
-        """Tokens of the answer, and whether it is only as long because of `max_tokens`."""
+    def length(self, mode: Mode, asked: Mapping[str, Any], had: int = 0) -> tuple[int, bool]:
+        """Tokens still to come, and whether they are only as many because of `max_tokens`.
+
+        `had` are those of the same answer that were said before.
+        """
         if mode.flood is not None:
-            return mode.flood, False
-        wanted = _given(mode.n, self.options.tokens)
+            return max(0, mode.flood - had), False
+        wanted = max(0, _given(mode.n, self.options.tokens) - had)
         most = asked.get("max_tokens") or asked.get("max_completion_tokens") or wanted
         return min(wanted, most), most < wanted
 

@@ -14,6 +14,9 @@ CONFIG = f"""
 [workers]
 lease_s = {LEASE_S}
 drain_s = 0.5
+
+[fallback]
+rounds = 1
 """
 MODEL = """
 [[models]]

@@ -33,11 +33,17 @@ def question(text: str) -> list[dict[str, str]]:
 
 
 @contextmanager
-def asking(url: str, text: str = "hello", **fields: Any) -> Iterator[socket.socket]:
+def asking(
+    url: str, text: str = "hello", *, conversation: str = "", **fields: Any
+) -> Iterator[socket.socket]:
     """A connection on which a chat was just asked for."""
     host, port = url.removeprefix("http://").split(":")
     body = json.dumps({"messages": question(text), "stream": True, **fields}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    kept = f"X-Conversation-Id: {conversation}\r\n" if conversation else ""
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n{kept}"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(head.encode() + body)
         yield connection
@@ -123,8 +129,12 @@ class TestLlamaServer:
         assert [t for t in thoughts if t] == [" r0", " r1"]
         assert self.text(chunks) == said(1)
 
-    def test_the_bytes_are_framed_as_by_the_real_one(self, fake_llama: FakeLlama) -> None:
-        with asking(fake_llama(tokens=2, tps=0).url) as connection:
+    @pytest.mark.parametrize("conversation", ["", "job_1:1"])
+    def test_the_bytes_are_framed_as_by_the_real_one(
+        self, fake_llama: FakeLlama, conversation: str
+    ) -> None:
+        fake = fake_llama(tokens=2, tps=0)
+        with asking(fake.url, conversation=conversation) as connection:
             head, _, body = read_all(connection).partition(b"\r\n\r\n")
         assert head.split(b"\r\n") == [
             b"HTTP/1.1 200 OK",

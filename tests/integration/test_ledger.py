@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest_asyncio
@@ -12,11 +13,11 @@ from redis.exceptions import ConnectionError
 from fleet.dispatch import Dispatcher
 from fleet.events import Event, Kind, event_data
 from fleet.job import MOVES, TERMINAL, Job, Status, new_job_id
-from fleet.journal import Writer
-from fleet.ledger import Ledger, connect
+from fleet.journal import Piece, Writer
+from fleet.ledger import Created, HandOver, Ledger, Routed, Write, connect
 from fleet.line import CONNECT_TIMEOUT_S, Line
 from fleet.listener import Listener
-from fleet.names import DUE, job_key, queue_list
+from fleet.names import DUE, job_key, queue_list, waiting_key
 from fleet.reader import Reader
 from fleet.settings import Settings
 from tests.support import Valkey, until
@@ -26,6 +27,7 @@ MODELS: Any = (
     {"name": "tool", "url": "http://127.0.0.1:2"},
 )
 DECISION = {"route": "fast", "model": "fast", "plan": ["fast", "tool"], "reasons": ["a test"]}
+CLAIMS = count(1)
 DONE = [Kind.COMPLETED, event_data(Kind.COMPLETED, finish_reason="stop")]
 
 
@@ -42,38 +44,56 @@ async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
     await line.aclose()
 
 
-async def created(ledger: Ledger, deadline_s: float = 60) -> str:
+async def created(ledger: Ledger, deadline_s: float = 60, caller: str = "local", **how: Any) -> str:
     job_id = new_job_id()
     request = {"messages": [{"role": "user", "content": "hi"}]}
-    await ledger.create(
-        job_id,
-        request,
-        caller="local",
-        asked_model="auto",
-        priority=3,
-        deadline_s=deadline_s,
-        metadata={},
+    fields: dict[str, Any] = {"priority": 3, "candidates": ["fast"], "metadata": {}, **how}
+    outcome = await ledger.create(
+        job_id, request, caller=caller, asked_model="auto", deadline_s=deadline_s, **fields
     )
+    assert outcome == Created(ahead=outcome.ahead)
     return job_id
 
 
 async def routed(ledger: Ledger, **how: Any) -> str:
+    """A job that waits for `fast`; the only one in the router's line."""
     job_id = await created(ledger, **how)
-    job = await ledger.load(job_id)
+    job = await ledger.take(name())
     assert job
-    assert await ledger.route(job, DECISION)
+    assert job.id == job_id
+    assert await ledger.route(job, DECISION) is Routed.DONE
     return job_id
 
 
-async def claimed(ledger: Ledger, job_id: str, owner: str = "a") -> Job:
-    claim = await ledger.claim(job_id, "fast", owner)
-    assert claim.job, claim.refusal
-    return claim.job
+def name(owner: str = "a") -> str:
+    return f"{owner}#{next(CLAIMS)}"
+
+
+async def claim(ledger: Ledger, owner: str = "a", server: str = "") -> Job | None:
+    got = await ledger.claim("fast", owner, name(owner), server)
+    return got.job if got else None
+
+
+async def claimed(ledger: Ledger, job_id: str, owner: str = "a", server: str = "") -> Job:
+    job = await claim(ledger, owner, server)
+    assert job
+    assert job.id == job_id
+    return job
+
+
+async def lost(ledger: Ledger, job_id: str) -> None:
+    """Let the lease of a running job run out, and the reaper find it."""
+    await asyncio.sleep(0.25)
+    assert job_id in await ledger.reap()
+
+
+def back(reason: str = "test", **how: Any) -> HandOver:
+    return HandOver(how.pop("step", 0), reason, [], **how)
 
 
 async def append(ledger: Ledger, job: Job, seq: int, *words: str) -> int:
     events = [part for word in words for part in ("token", f'{{"content":"{word}"}}')]
-    [result] = await ledger.append([(job, seq, events)])
+    [result] = await ledger.append([Write(job, seq, 0, events)])
     return result
 
 
@@ -81,34 +101,47 @@ async def test_create_and_route_put_their_messages_into_the_queues(ledger: Ledge
     job_id = await routed(ledger)
     lists = [queue_list("router", 3), queue_list("fast", 3)]
     assert await ledger.list_lengths(lists) == [1, 1]
+    assert await ledger.jobs_waiting(["router", "fast"]) == [0, 1]
     job = await ledger.load(job_id)
     assert job
     assert (job.status, job.plan, job.seq) == (Status.ROUTED, ("fast", "tool"), 2)
-    assert not await ledger.route(job, DECISION)
+    assert await ledger.route(job, DECISION) is Routed.LATE
 
 
 async def test_a_leased_job_is_not_taken_twice_and_a_lost_one_is(ledger: Ledger) -> None:
     job_id = await routed(ledger)
     first = await claimed(ledger, job_id)
-    assert (await ledger.claim(job_id, "fast", "b")).refusal == "leased"
-    assert (await ledger.claim(job_id, "tool", "b")).refusal == "elsewhere"
+    assert await claim(ledger, "b") is None
     assert await append(ledger, first, first.seq, "x") == first.seq + 1
-    await asyncio.sleep(0.25)
+    await lost(ledger, job_id)
     second = await claimed(ledger, job_id, "b")
-    assert (first.attempt, second.attempt) == (1, 2)
+    assert (first.attempt, second.attempt, second.streamed) == (1, 2, True)
     kinds = [event.kind for event in await ledger.read(job_id, -1)]
-    assert kinds == ["queued", "routed", "started", "token", "restarted", "started"]
+    assert kinds == ["queued", "routed", "started", "token", "started"]
+
+
+async def test_a_worker_that_was_only_late_keeps_its_job_and_is_watched_again(
+    ledger: Ledger,
+) -> None:
+    job_id = await routed(ledger)
+    late = await claimed(ledger, job_id)
+    await lost(ledger, job_id)
+    assert await ledger.renew(late)
+    assert await claim(ledger, "b") is None
+    assert await ledger.jobs_waiting(["fast"]) == [0]
+    await lost(ledger, job_id)
+    assert (await claimed(ledger, job_id, "b")).attempt == 2
 
 
 async def test_an_old_attempt_is_fenced_from_every_write(ledger: Ledger) -> None:
     job_id = await routed(ledger)
     old = await claimed(ledger, job_id)
-    await asyncio.sleep(0.25)
+    await lost(ledger, job_id)
     new = await claimed(ledger, job_id, "b")
     before = await ledger.read(job_id, -1)
     assert await append(ledger, old, new.seq, "ghost") == -1
     assert not await ledger.finish(old, new.seq, Status.COMPLETED, DONE, {})
-    assert not await ledger.hand_over(old, new.seq, 1, "ghost", [])
+    assert not await ledger.hand_over(old, new.seq, back(step=1))
     assert not await ledger.renew(old)
     assert await ledger.read(job_id, -1) == before
     assert await ledger.renew(new)
@@ -126,30 +159,78 @@ async def test_a_write_repeated_after_a_lost_answer_changes_nothing(ledger: Ledg
     assert [event.seq for event in events] == list(range(len(events)))
 
 
-async def test_a_worker_that_did_not_hear_its_claim_may_claim_again(ledger: Ledger) -> None:
-    job_id = await routed(ledger)
-    first = await claimed(ledger, job_id, "a")
-    again = await claimed(ledger, job_id, "a")
-    assert again.attempt == first.attempt + 1
+async def test_whoever_did_not_hear_the_answer_to_a_claim_gets_the_same_job(
+    ledger: Ledger,
+) -> None:
+    first, second = await created(ledger), await created(ledger)
+    for router, expected in (("r#1", first), ("r#2", second)):
+        heard = [await ledger.take(router) for _ in range(2)]
+        assert [job.id for job in heard if job] == [expected, expected]
+        assert heard[0]
+        await ledger.route(heard[0], DECISION)
+    assert await ledger.jobs_waiting(["router", "fast"]) == [0, 2]
+    for _ in range(3):
+        got = await ledger.claim("fast", "a", "a#first")
+        assert got
+        assert (got.job.id, got.job.attempt) == (first, 1)
+    got = await ledger.claim("fast", "b", "b#first")
+    assert got
+    assert got.job.id == second
+    assert await ledger.finish(got.job, got.job.seq, Status.COMPLETED, DONE, {})
+    assert await ledger.claim("fast", "b", "b#first") is None
 
 
 async def test_a_job_that_kills_its_workers_is_given_up(ledger: Ledger) -> None:
     job_id = await routed(ledger)
     for _ in range(3):
         await claimed(ledger, job_id)
-        await asyncio.sleep(0.25)
-    assert (await ledger.claim(job_id, "fast", "b")).refusal == "poisoned"
+        await lost(ledger, job_id)
+    assert await claim(ledger) is None
     events = await ledger.read(job_id, -1)
     assert events[-1].kind == "failed"
     assert events[-1].payload()["error"]["code"] == "too_many_attempts"
+
+
+async def test_a_job_that_kills_its_routers_is_given_up(ledger: Ledger) -> None:
+    job_id = await created(ledger)
+    for _ in range(3):
+        job = await ledger.take(name())
+        assert job
+        await ledger.line.call("HSET", job_key(job_id), "lease_until", 1)
+        await ledger.line.call("ZADD", DUE, 1, job_id)
+        assert await ledger.reap() == [job_id]
+    assert await ledger.take(name()) is None
+    assert (await ledger.read(job_id, -1))[-1].payload()["error"]["code"] == "too_many_attempts"
 
 
 async def test_handing_over_in_good_order_burns_no_attempt(ledger: Ledger) -> None:
     job_id = await routed(ledger)
     for _ in range(10):
         job = await claimed(ledger, job_id)
-        assert await ledger.hand_over(job, job.seq, 0, "drain", [])
-    assert (await claimed(ledger, job_id)).attempt == 11
+        assert await ledger.hand_over(job, job.seq, back())
+    for attempt in (11, 12, 13):
+        job = await claimed(ledger, job_id)
+        assert job.attempt == attempt
+        assert await ledger.hand_over(job, job.seq, back(free=False))
+    assert await claim(ledger) is None
+    last = await ledger.load(job_id)
+    assert last
+    assert last.status is Status.FAILED
+
+
+async def test_a_next_try_comes_when_its_pause_is_over(ledger: Ledger) -> None:
+    job = await claimed(ledger, await routed(ledger))
+    assert await ledger.hand_over(job, job.seq, back(step=1, pause_s=0.2, rounds=1))
+    assert await ledger.reap() == []
+    assert await ledger.jobs_waiting(["fast", "tool"]) == [0, 0]
+    await asyncio.sleep(0.25)
+    found = await asyncio.gather(*(ledger.reap() for _ in range(5)))
+    assert sorted(found) == [[], [], [], [], [job.id]]
+    assert await ledger.jobs_waiting(["fast", "tool"]) == [0, 1]
+    assert await ledger.list_lengths([queue_list("tool", 3)]) == [1]
+    again = await ledger.claim("tool", "b", name())
+    assert again
+    assert (again.job.id, again.job.rounds) == (job.id, 1)
 
 
 async def test_a_terminal_state_absorbs_everything(ledger: Ledger) -> None:
@@ -160,7 +241,7 @@ async def test_a_terminal_state_absorbs_everything(ledger: Ledger) -> None:
     assert await ledger.expire(job.id) == (False, Status.CANCELLED)
     assert await append(ledger, job, job.seq, "x") == -1
     assert not await ledger.finish(job, job.seq + 1, Status.COMPLETED, DONE, {})
-    assert (await ledger.claim(job.id, "fast", "b")).refusal == "ended"
+    assert await claim(ledger, "b") is None
     await ledger.fail(job.id, {"code": "x"})
     assert await ledger.read(job.id, -1) == before
     assert before[-1].kind == "cancelled"
@@ -178,20 +259,36 @@ async def test_many_ends_at_once_leave_exactly_one(ledger: Ledger) -> None:
 
 
 async def test_an_expired_job_can_be_neither_routed_nor_claimed(ledger: Ledger) -> None:
-    unrouted = await created(ledger, deadline_s=0.05)
     waiting = await routed(ledger, deadline_s=0.05)
+    taken = await created(ledger, deadline_s=0.05)
+    job = await ledger.take(name())
+    untaken = await created(ledger, deadline_s=0.05)
     await asyncio.sleep(0.1)
-    job = await ledger.load(unrouted)
     assert job
-    assert not await ledger.route(job, DECISION)
-    assert (await ledger.claim(waiting, "fast", "a")).refusal == "expired"
-    for job_id in (unrouted, waiting):
+    assert await ledger.route(job, DECISION) is Routed.LATE
+    assert await ledger.take(name()) is None
+    assert await claim(ledger) is None
+    for job_id in (waiting, taken, untaken):
         assert [e.kind for e in await ledger.read(job_id, -1)][-1] == "expired"
+
+
+async def test_a_job_that_nobody_begins_in_time_is_given_up_and_a_begun_one_is_not(
+    ledger: Ledger,
+) -> None:
+    begun = await routed(ledger, start_timeout_s=0.3)
+    job = await claimed(ledger, begun)
+    assert await ledger.hand_over(job, job.seq, back())
+    late = await routed(ledger, start_timeout_s=0.1)
+    await asyncio.sleep(0.35)
+    assert late in await ledger.reap()
+    record = await ledger.load(late)
+    assert record
+    assert record.status is Status.EXPIRED
+    assert (await claimed(ledger, begun)).attempt == 2
 
 
 async def test_an_unknown_job_is_nobodys(ledger: Ledger) -> None:
     assert await ledger.load("job_x") is None
-    assert (await ledger.claim("job_x", "fast", "a")).refusal == "gone"
     assert await ledger.cancel("job_x") is None
 
 
@@ -206,7 +303,7 @@ async def test_redis_that_forgot_the_scripts_is_told_them_again(ledger: Ledger) 
     writer.start()
     await ledger.line.call("SCRIPT", "FLUSH")
     log = writer.open(job)
-    log.add("text", "hello")
+    log.add([Piece("text", "hello")])
     await log.drained()
     await ledger.line.call("SCRIPT", "FLUSH")
     assert await ledger.finish(job, log.seq, Status.COMPLETED, DONE, {})
@@ -236,8 +333,8 @@ async def test_the_scripts_move_a_job_only_as_the_table_allows(ledger: Ledger) -
         job = replace(await now(job_id), plan=("fast", "tool"))
         moves: list[Callable[[], Awaitable[Any]]] = [
             lambda: ledger.route(job, DECISION),
-            lambda: ledger.claim(job_id, "fast", job.owner or "a"),
-            lambda: ledger.hand_over(job, job.seq, 1, "test", []),
+            lambda: claim(ledger, job.owner or "a"),
+            lambda: ledger.hand_over(job, job.seq, back(step=1)),
             lambda: ledger.finish(job, job.seq, Status.COMPLETED, DONE, {}),
             lambda: ledger.cancel(job_id),
             lambda: ledger.fail(job_id, {"code": "x"}),
@@ -251,6 +348,7 @@ async def test_the_scripts_move_a_job_only_as_the_table_allows(ledger: Ledger) -
             job_id = await reach(status)
             await try_everything(job_id, which)
             after = (await now(job_id)).status
+            await ledger.line.call("FLUSHDB")
             if after is not status:
                 seen[status].add(after)
     for status, moves in seen.items():
@@ -279,12 +377,12 @@ async def test_a_writer_and_readers_through_a_restart_of_redis(own_valkey: Valke
 
     following = asyncio.create_task(follow())
     for n in range(5):
-        log.add("text", f" w{n}")
+        log.add([Piece("text", f" w{n}")])
         await log.drained()
     await until(lambda: len(seen) >= 8, "the reader has caught up")
     own_valkey.kill()
     for n in range(5, 10):
-        log.add("text", f" w{n}")
+        log.add([Piece("text", f" w{n}")])
     assert not following.done()
     await asyncio.to_thread(own_valkey.start)
     await log.drained()
@@ -338,28 +436,113 @@ async def test_a_job_that_nobody_looks_at_expires_all_the_same(ledger: Ledger) -
 
 
 async def test_nothing_is_due_for_a_job_that_has_ended(ledger: Ledger) -> None:
-    cancelled = await created(ledger)
     finished = await claimed(ledger, await routed(ledger))
+    cancelled = await created(ledger)
     await ledger.cancel(cancelled)
     await ledger.finish(finished, finished.seq, Status.COMPLETED, DONE, {})
-    assert await ledger.line.call("EXISTS", DUE, f"{DUE}:messages") == 0
+    left = await ledger.line.call("KEYS", "fleet:due*")
+    assert left == []
+    assert await ledger.line.call("KEYS", "fleet:waiting*") == []
 
 
-async def test_a_job_whose_message_was_lost_is_sent_again_and_the_others_are_not(
+async def test_a_line_that_lacks_messages_for_long_gets_them(ledger: Ledger) -> None:
+    for _ in range(3):
+        await routed(ledger)
+    fast, router = queue_list("fast", 3), queue_list("router", 3)
+    await ledger.line.call("DEL", router)
+    await ledger.line.call("RPOP", fast)
+    assert await ledger.reap() == []
+    assert await ledger.reap() == []
+    turns = f"{waiting_key('fast')}:turns"
+    await ledger.line.call("HSET", turns, "lacks_since", 1)
+    found = await asyncio.gather(*(ledger.reap() for _ in range(4)))
+    assert sorted(len(ids) for ids in found) == [0, 0, 0, 1]
+    assert await ledger.list_lengths([fast, router]) == [3, 0]
+    assert await ledger.reap() == []
+    assert await ledger.line.call("HGET", turns, "lacks_since") is None
+
+
+async def test_callers_take_turns_and_each_is_served_in_its_own_order(ledger: Ledger) -> None:
+    many = [await created(ledger, caller="many") for _ in range(20)]
+    one = await created(ledger, caller="one")
+    two = [await created(ledger, caller="two") for _ in range(2)]
+    urgent = await created(ledger, caller="many", priority=0)
+    order = []
+    while job := await ledger.take(name()):
+        order.append(job.id)
+        await ledger.route(job, DECISION)
+    assert order[0] == urgent
+    assert order.index(one) <= 3
+    assert order.index(two[0]) <= 3
+    assert order.index(two[1]) <= 6
+    assert [job_id for job_id in order if job_id in many] == many
+    served = []
+    while job := await claim(ledger):
+        served.append(job.id)
+    assert served[0] == urgent
+    assert served.index(one) <= 3
+    assert [job_id for job_id in served if job_id in many] == many
+    newcomer = await routed(ledger, caller="new")
+    assert (await claimed(ledger, newcomer)).caller == "new"
+
+
+async def test_a_job_that_has_stood_in_line_before_goes_to_its_front(ledger: Ledger) -> None:
+    first = await routed(ledger)
+    await routed(ledger)
+    job = await claimed(ledger, first)
+    assert await ledger.hand_over(job, job.seq, back())
+    await claimed(ledger, first)
+
+
+async def test_a_full_line_and_a_caller_with_too_many_jobs_are_refused(redis_url: str) -> None:
+    limits: Any = {"queue_jobs": 3, "caller_jobs": 5}
+    settings = Settings(redis_url=redis_url, models=MODELS, limits=limits)
+    line = connect(settings)
+    ledger = Ledger(line, settings, Dispatcher(settings))
+
+    async def post(caller: str, candidates: tuple[str, ...] = ("fast",)) -> Created:
+        return await ledger.create(
+            new_job_id(), {}, caller=caller, asked_model="auto", candidates=candidates,
+            priority=3, deadline_s=60, metadata={}, idempotency=("key-" + caller, "job_x body"),
+        )  # fmt: skip
+
+    jobs = [await routed(ledger, caller="many") for _ in range(3)]
+    assert await post("other") == Created(full=3)
+    assert await post("other", ("fast", "tool")) == Created(ahead=0)
+    assert await post("other") == Created(existing="job_x body")
+    for _ in range(2):
+        await created(ledger, caller="many", candidates=["tool"])
+    assert await post("many", ("tool",)) == Created(too_many=5)
+    assert await post("third", ("tool",)) == Created(full=3)  # the router's line
+    extra = await ledger.take(name())
+    assert extra
+    assert await ledger.route(extra, DECISION) is Routed.FULL
+    await ledger.cancel(jobs[0])
+    assert await ledger.route(extra, DECISION) is Routed.DONE
+    assert await post("many", ("tool",)) == Created(ahead=2)
+    await line.aclose()
+
+
+async def test_a_lost_workers_generation_is_the_next_ones_on_the_same_server(
     ledger: Ledger,
 ) -> None:
-    lost, waiting = await routed(ledger), await routed(ledger)
-    fast = queue_list("fast", 3)
-    assert lost in await ledger.line.call("RPOP", fast)
-    for job_id in (lost, waiting):
-        await ledger.line.call("ZADD", f"{DUE}:messages", 1, job_id)
-    assert await ledger.reap() == [lost]
-    assert await ledger.list_lengths([fast]) == [2]
-    unrouted = await created(ledger)
-    await ledger.line.call("DEL", queue_list("router", 3))
-    await ledger.line.call("ZADD", f"{DUE}:messages", 1, unrouted)
-    assert await ledger.reap() == [unrouted]
-    assert await ledger.list_lengths([queue_list("router", 3)]) == [1]
+    job_id = await routed(ledger)
+    first = await claimed(ledger, job_id, "a", "http://s")
+    assert (first.generation, first.place) == (f"{job_id}.1", 0)
+    token = ["token", '{"content":"x"}']
+    assert await ledger.append([Write(first, first.seq, 300, token)]) == [first.seq + 1]
+    await lost(ledger, job_id)
+    second = await claimed(ledger, job_id, "b", "http://s")
+    assert (second.attempt, second.generation, second.place) == (2, f"{job_id}.1", 300)
+    await lost(ledger, job_id)
+    third = await claimed(ledger, job_id, "c", "http://elsewhere")
+    assert (third.generation, third.place) == (f"{job_id}.3", 0)
+    assert await ledger.generations("http://s") == [f"{job_id}.1"]
+    assert await ledger.generations_of([job_id]) == {job_id: f"{job_id}.3"}
+    await ledger.forget_generations("http://s", [f"{job_id}.1"])
+    assert await ledger.generations("http://s") == []
+    await ledger.cancel(job_id)
+    assert await ledger.generations_of([job_id]) == {}
 
 
 async def test_a_flood_larger_than_a_script_takes_is_written_in_pieces(ledger: Ledger) -> None:
@@ -367,7 +550,8 @@ async def test_a_flood_larger_than_a_script_takes_is_written_in_pieces(ledger: L
     writer = Writer(ledger)
     log = writer.open(job)
     for n in range(9_000):
-        log.add("tool_calls", [{"index": 0, "function": {"arguments": str(n % 10)}}])
+        call = [{"index": 0, "function": {"arguments": str(n % 10)}}]
+        log.add([Piece("tool_calls", call)])
     writer.start()
     async with asyncio.timeout(10):
         await log.drained()
@@ -432,6 +616,6 @@ async def test_a_cancel_while_the_router_decides_wins(ledger: Ledger) -> None:
     deciding = await ledger.load(job_id)
     assert deciding
     assert await ledger.cancel(job_id) == (True, Status.CANCELLED)
-    assert not await ledger.route(deciding, DECISION)
+    assert await ledger.route(deciding, DECISION) is Routed.LATE
     assert [event.kind for event in await ledger.read(job_id, -1)] == ["queued", "cancelled"]
     assert await ledger.list_lengths([queue_list("fast", 3)]) == [0]

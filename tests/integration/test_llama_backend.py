@@ -10,7 +10,8 @@ import pytest
 
 from fleet.catalogue import Model
 from fleet.errors import FleetError, Refused, ServerFailed, ServerLoading, StreamCut
-from workers.backend import End, Piece
+from fleet.journal import Piece
+from workers.backend import End
 from workers.llama import LlamaServer
 
 REQUEST = {"messages": [{"role": "user", "content": "hi"}]}
@@ -61,7 +62,9 @@ async def serving(parts: list[bytes]) -> AsyncIterator[LlamaServer]:
 
 async def answer_of(parts: list[bytes]) -> list[Piece | End]:
     async with serving(parts) as backend:
-        return [piece async for pieces in backend.stream(REQUEST) for piece in pieces]
+        steps = [step async for step in backend.stream(REQUEST)]
+    parts_seen = [part for step in steps for part in (*step.pieces, step.end)]
+    return [part for part in parts_seen if part is not None]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 11, 50, len(WHOLE)])

@@ -15,13 +15,14 @@ from fleet.events import (
     reasoning_event,
     text_event,
 )
-from fleet.journal import merged
+from fleet.journal import Piece, merged
 
 pieces = st.lists(
     st.one_of(
-        st.tuples(st.just("text"), st.text()),
-        st.tuples(st.just("reasoning"), st.text()),
-        st.tuples(
+        st.builds(Piece, st.just("text"), st.text()),
+        st.builds(Piece, st.just("reasoning"), st.text()),
+        st.builds(
+            Piece,
             st.just("tool_calls"),
             st.just([{"index": 0, "id": "a", "function": {"name": "f", "arguments": "x"}}]),
         ),
@@ -39,7 +40,7 @@ def test_any_text_survives_an_event_in_one_line(text: str) -> None:
 
 
 @given(pieces)
-def test_merging_pieces_loses_nothing_and_keeps_the_order(run: list[tuple[str, object]]) -> None:
+def test_merging_pieces_loses_nothing_and_keeps_the_order(run: list[Piece]) -> None:
     flat = merged(run)
     kinds, datas = flat[::2], flat[1::2]
     assert set(kinds) == {"token"}
@@ -54,7 +55,8 @@ def test_merging_pieces_loses_nothing_and_keeps_the_order(run: list[tuple[str, o
 
 
 def test_text_next_to_text_becomes_one_event() -> None:
-    assert merged([("text", "a"), ("text", "b"), ("reasoning", "c"), ("text", "d")])[1::2] == [
+    pieces = [("text", "a"), ("text", "b"), ("reasoning", "c"), ("text", "d")]
+    assert merged([Piece(kind, text) for kind, text in pieces])[1::2] == [
         '{"type":"token","content":"ab","n":2}',
         '{"type":"token","reasoning":"c","n":1}',
         '{"type":"token","content":"d","n":1}',

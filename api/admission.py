@@ -1,0 +1,66 @@
+"""Saying no in good time: a full queue, and how long it will be full."""
+
+from math import inf
+
+from api.state import State
+from fleet.catalogue import Catalogue, Model
+from fleet.errors import FleetError, QueueFull, TooManyJobs
+from fleet.ledger import Created
+from fleet.process import living_nodes
+from fleet.request import JobRequest
+
+#: Nobody is sent away for longer, seconds.
+RETRY_MOST_S = 60.0
+#: Service time of a model that has not answered yet, seconds.
+UNKNOWN_PACE_S = 5.0
+
+
+def candidates(catalogue: Catalogue, asked: str) -> list[str]:
+    """The models of which one must have room for a job that asks for this."""
+    if model := catalogue.get(asked):
+        return [model.name]
+    local = [model for model in catalogue.enabled if not model.external]
+    return [model.name for model in local or catalogue.enabled]
+
+
+async def refusal(state: State, request: JobRequest, created: Created) -> FleetError:
+    """The error for a job that was not made, with the wait that it would have met."""
+    names = candidates(state.settings.catalogue, request.model)
+    wait_s = await predicted_wait_s(state, names)
+    # Come back when a tenth of what waits now has been served.
+    retry_s = max(1.0, min(RETRY_MOST_S, wait_s / 10))
+    if created.too_many:
+        return TooManyJobs(
+            f"this key has {created.too_many} jobs that have not ended, as many as it may "
+            "([limits] caller_jobs); wait for some, or cancel them",
+            retry_after_s=retry_s,
+        )
+    return QueueFull(
+        f"{created.full} jobs wait already ([limits] queue_jobs); "
+        f"one more would wait about {wait_s:.0f} s",
+        retry_after_s=retry_s,
+    )
+
+
+async def predicted_wait_s(state: State, names: list[str]) -> float:
+    """Seconds that a new job would wait for the first free slot of any of these models."""
+    ledger, catalogue = state.ledger, state.settings.catalogue
+    models = [catalogue[name] for name in names]
+    waiting = await ledger.jobs_waiting([model.queue for model in models])
+    paces = await ledger.paces()
+    slots = _slots(models, await living_nodes(ledger))
+    waits = (
+        jobs * paces.get(model.name, UNKNOWN_PACE_S) / slots[model.name]
+        for model, jobs in zip(models, waiting, strict=True)
+    )
+    return min(waits, default=inf)
+
+
+def _slots(models: list[Model], nodes: list[dict[str, object]]) -> dict[str, int]:
+    """Streams that each model's living workers run at once; the catalogue's word if none lives."""
+    alive = {model.name: 0 for model in models}
+    for node in nodes:
+        name, slots = node.get("model"), node.get("slots")
+        if isinstance(name, str) and name in alive and isinstance(slots, int):
+            alive[name] += slots
+    return {model.name: alive[model.name] or model.slots for model in models}

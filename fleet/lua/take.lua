@@ -1,0 +1,37 @@
+-- A router takes the job whose turn it is; if it does not decide within the lease, another may.
+-- KEYS  1 the router's line (zset)   2 due (zset)   3 string that remembers this call
+-- ARGV  1 prefix of job hashes   2 prefix of channels   3 lease ms   4 takes at most
+--       5 expired event json   6 poisoned event json   7 ttl s (ended)   8 that failure's error json
+-- Returns {id, field, value, ...}, or {} when nobody waits. A call that is repeated because its
+-- answer was lost gets the same job.
+local function taken(id)
+  return {id, unpack(redis.call('HGETALL', ARGV[1] .. id))}
+end
+
+local before = redis.call('GET', KEYS[3])
+if before then
+  return redis.call('HGET', ARGV[1] .. before, 'status') == 'queued' and taken(before) or {}
+end
+while true do
+  local id = next_in(KEYS[1])
+  if not id then
+    return {}
+  end
+  local job = ARGV[1] .. id
+  local record = redis.call('HMGET', job, 'status', 'seq', 'start_by', 'takes', 'deadline_at')
+  if record[1] == 'queued' then
+    if tonumber(record[3]) <= now then
+      close(job, job .. ':log', KEYS[2], ARGV[2] .. id, tonumber(record[2]), 'expired',
+        {'expired', stamped(ARGV[5])}, ARGV[7])
+    elseif tonumber(record[4] or 0) >= tonumber(ARGV[4]) then
+      redis.call('HSET', job, 'error', ARGV[8])
+      close(job, job .. ':log', KEYS[2], ARGV[2] .. id, tonumber(record[2]), 'failed',
+        {'failed', stamped(ARGV[6])}, ARGV[7])
+    else
+      redis.call('HSET', job, 'lease_until', text(now + ARGV[3]), 'takes', text((record[4] or 0) + 1))
+      redis.call('ZADD', KEYS[2], text(math.min(now + ARGV[3], tonumber(record[3]))), id)
+      redis.call('SET', KEYS[3], id, 'EX', 60)
+      return taken(id)
+    end
+  end
+end
