@@ -19,6 +19,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.lanes import check_names
 from tests.chaos.orders import Mix
 from tests.chaos.run import Outcome, Plan, run
+from tests.chaos.soak import soak
 
 #: More than 10,000 jobs and 200 faults on two cores: most answers are short.
 LONG = Plan(seed=11, seconds=600, rate=18, gap_s=1.0, hang_most_s=12, mix=Mix(sizes=(90, 8, 2)))
@@ -52,6 +53,11 @@ def _options() -> argparse.Namespace:
     command.add_argument("--seed", type=int, default=scorecard.PLAN.seed)
     command.add_argument("--seconds", type=float, default=scorecard.PLAN.seconds)
     command.add_argument("--rate", type=float, default=scorecard.PLAN.rate, help="jobs a second")
+    command = commands.add_parser("soak", help="steady load, no faults: does anything grow?")
+    command.set_defaults(command=_soak)
+    command.add_argument("--seed", type=int, default=31)
+    command.add_argument("--seconds", type=float, default=600)
+    command.add_argument("--rate", type=float, default=10, help="jobs a second")
     return parser.parse_args()
 
 
@@ -93,6 +99,13 @@ def _scorecard(options: argparse.Namespace) -> bool:
     outcomes = scorecard.play(plan, _say)
     print(scorecard.table(outcomes))
     return bool(outcomes["chat-fleet"].wrong) or not outcomes["plain Celery"].wrong
+
+
+def _soak(options: argparse.Namespace) -> bool:
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        soaked = asyncio.run(soak(Path(folder), options.seed, options.seconds, options.rate, _say))
+    print(soaked)
+    return soaked.wrong
 
 
 def _once(plan: Plan) -> Outcome:
