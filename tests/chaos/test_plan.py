@@ -1,14 +1,17 @@
 """What is drawn from a seed: orders and faults."""
 
+import json
+import re
 from itertools import islice
 from random import Random
 
+import httpx
 import pytest
 
 from tests.chaos.faults import LANES, NAMES
 from tests.chaos.lanes import UnknownFault, check_names, rounds
 from tests.chaos.orders import Mix, orders
-from tests.fakes.llama_server import words
+from tests.conftest import FakeLlama
 
 
 def test_the_same_seed_gives_the_same_orders_and_another_seed_others() -> None:
@@ -17,12 +20,15 @@ def test_the_same_seed_gives_the_same_orders_and_another_seed_others() -> None:
     assert [order.body for order in first] != [order.body for order in other]
 
 
-def test_the_right_text_is_what_the_fake_model_says() -> None:
-    for order in islice(orders(1, Mix()), 200):
-        tokens = int(order.body["message"].partition("n=")[2].split()[0])
-        length = min(tokens, order.body.get("max_tokens", tokens))
-        assert order.text == words("w", length)
-        assert order.capped == (length < tokens)
+def test_the_right_text_is_what_the_fake_model_says(fake_llama: FakeLlama) -> None:
+    url = f"{fake_llama(tps=0).url}/v1/chat/completions"
+    for order in islice(orders(1, Mix()), 40):
+        asked = {"messages": [{"role": "user", "content": order.body["message"]}]}
+        limit = {"max_tokens": order.body["max_tokens"]} if order.capped else {}
+        fast = json.loads(re.sub(r" tps=\d+", " tps=0", json.dumps(asked | limit)))
+        [choice] = httpx.post(url, json=fast).raise_for_status().json()["choices"]
+        assert choice["message"]["content"] == order.text
+        assert choice["finish_reason"] == ("length" if order.capped else "stop")
 
 
 def test_every_sort_of_order_comes_up() -> None:
