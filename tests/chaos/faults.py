@@ -199,7 +199,7 @@ async def _misbehave(strike: Strike, **mode: int) -> Hit:
     return Hit(name)
 
 
-async def lose_message(strike: Strike) -> Hit:
+async def lose_message(strike: Strike) -> Hit | None:
     """A message vanishes out of a queue: what a kill between BRPOP and `unacked` leaves."""
     crew = strike.rng.choice((ROUTERS, WORKERS[:2], WORKERS[2:]))
     with strike.fleet.redis() as redis:
@@ -208,7 +208,7 @@ async def lose_message(strike: Strike) -> Hit:
             lists = strike.fleet.queue_lists()
             taken = await until(lambda: _take_one(redis, lists), "a message", LEASE_S / 2)
         except AssertionError:
-            return Hit(f"no message for {crew[0]}")
+            return None  # nothing waits
         finally:
             for pid in pids:
                 thaw(pid)
@@ -236,7 +236,7 @@ async def garbage(strike: Strike) -> Hit:
     return Hit(f"{queue} ({kind})")
 
 
-FaultFunction = Callable[[Strike], Awaitable[Hit]]
+FaultFunction = Callable[[Strike], Awaitable[Hit | None]]
 #: Two lanes of faults go on side by side; what would be in its own way is in one lane.
 LANES: Mapping[str, tuple[FaultFunction, ...]] = {
     "processes": (

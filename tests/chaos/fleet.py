@@ -64,6 +64,8 @@ class Exit:
     at: float
     name: str
     status: int
+    #: What it has written as its reason, if it ended by itself.
+    words: str
 
 
 class Fleet:
@@ -222,7 +224,8 @@ class Fleet:
             for name in self.parts:
                 status = self.process(name).poll()
                 if status is not None and name not in self._held:
-                    self.exits.append(Exit(time.time(), name, status))
+                    words = last_words(self.folder / f"{name}.log") if status > 0 else ""
+                    self.exits.append(Exit(time.time(), name, status, words))
                     self.spawn(name)
 
     def _config(self) -> str:
@@ -232,6 +235,12 @@ class Fleet:
             for name, server in self.servers.items()
         )
         return CONFIG.format(**self._limits, **fixed) + "".join(models)
+
+
+def last_words(log: Path) -> str:
+    """The last thing that a process called critical."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in reversed(lines) if " CRITICAL " in line), "")
 
 
 def freeze(pid: int) -> None:

@@ -94,5 +94,7 @@ class Chaos:
     async def _strike(self, fault: FaultFunction, rng: Random) -> None:
         began = time.time()
         hit = await fault(Strike(self._fleet, rng, self._streams, self._hang_most_s))
+        if hit is None:
+            return
         began = hit.began or began
         self.done.append(Fault(fault.__name__, hit.victim, began, time.time(), hit.pid, hit.job_id))

@@ -27,6 +27,7 @@ def text(outcome: Outcome) -> str:
         f"  load      {outcome.retries} requests sent again",
         f"  restarts  {_counts(Counter(f'{e.name} ({e.status})' for e in outcome.exits))}",
     ]
+    lines += [f"    {one.name} said: {one.words}" for one in outcome.exits if one.words]
     lines += [f"  {_figure(figure)}" for figure in figures(outcome.recoveries)]
     lines.append(f"  wrong     {_counts(Counter(w.kind for w in outcome.wrong)) or 'nothing'}")
     lines += [f"    {w.kind:11} {w.job_id} {w.message}" for w in outcome.wrong[:TOLD]]
