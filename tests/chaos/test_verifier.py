@@ -206,6 +206,13 @@ def test_a_deadline_does_not_pass_before_its_time() -> None:
     assert kinds(ended("expired", replace(ORDER, hurried=True, deadline_s=9))) == ["unexpected"]
 
 
+def test_a_deadline_that_passes_unseen_is_found_unless_redis_was_away() -> None:
+    late = ended("expired", replace(ORDER, hurried=True, deadline_s=1))
+    outage = Fault("hang_redis", "redis", T0 + 1, T0 + 4)
+    assert kinds(late) == ["unexpected"]
+    assert kinds(late, faults=(outage,)) == []
+
+
 def test_an_answer_is_cut_short_by_its_limit_and_by_nothing_else() -> None:
     capped = replace(ORDER, capped=True, text=" w0")
     assert kinds(ended("incomplete", capped)) == []

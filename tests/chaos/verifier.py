@@ -17,6 +17,8 @@ from tests.chaos.history import TERMINAL, Entry, Fault, History, Job, Order, Rea
 AFTERMATH_S = 8.0
 #: Clocks and schedulers are not exact.
 SLACK_S = 0.5
+#: Within so many seconds after its deadline a job has ended, unless Redis is away.
+LATE_S = 3.0
 #: What makes the attempts at a model fail, or its worker begin again.
 MODEL_FAULTS = frozenset({"kill_model", "hang_model", "freeze_model", "cut_model"})
 WORKER_FAULTS = frozenset(
@@ -143,8 +145,19 @@ def unexpected_end(job: Job, shown: Shown, history: History) -> Iterator[str]:
             yield f"expired after {lived:.2f} s of {order.deadline_s} s"
         elif not order.hurried:
             yield f"not answered within {order.deadline_s} s"
+    if (late := _after_deadline(order, shown, history)) > LATE_S:
+        yield f"{status} {late:.1f} s after its deadline"
     if status == "failed" and not _explained(shown, history):
         yield f"failed, and no fault explains it: {shown.error}"
+
+
+def _after_deadline(order: Order, shown: Shown, history: History) -> float:
+    """Seconds from the deadline to the end, if Redis was there to note it."""
+    due, end = shown.created_at / 1000 + order.deadline_s, (shown.finished_at or 0) / 1000
+    away = any(
+        fault.name in REDIS_FAULTS and fault.overlaps(due, end, LATE_S) for fault in history.faults
+    )
+    return 0 if away else end - due
 
 
 def _explained(shown: Shown, history: History) -> bool:
