@@ -1,6 +1,7 @@
 """The one envelope of every error: OpenAI's, and in it whose fault it was."""
 
 import logging
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,11 +22,17 @@ log = logging.getLogger(__name__)
 
 
 def error_response(error: FleetError) -> JSONResponse:
-    """An error as a response; 503 says when to come back."""
-    headers = {"Retry-After": "1"} if error.status == 503 else {}
+    """An error as a response; 429 and 503 say when to come back, as far as that is known."""
+    headers: dict[str, str] = {}
+    shown = error.as_dict()
+    if error.retry_after_s is not None:
+        shown["retry_after_s"] = error.retry_after_s
+    wait_s = 1 if error.retry_after_s is None and error.status == 503 else error.retry_after_s
+    if wait_s is not None and error.status in (429, 503):
+        headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": error.as_dict()}, error.status, headers=headers)
+    return JSONResponse({"error": shown}, error.status, headers=headers)
 
 
 def install(app: FastAPI) -> None:

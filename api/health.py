@@ -1,4 +1,4 @@
-"""`GET /health`: is there somebody for every part of the work."""
+"""`GET /health`: how is the whole fleet. `GET /ready`: can this process take jobs."""
 
 from collections import Counter
 from typing import Any
@@ -7,11 +7,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api.guard import trusted
+from api.problems import problems
 from api.state import Fleet, State
 from fleet import __version__
 from fleet.catalogue import Model
 from fleet.errors import StoreUnavailable
-from fleet.names import PRIORITY_STEPS, ROUTER_QUEUE, queue_list
+from fleet.names import ROUTER_QUEUE
 from fleet.process import living_nodes
 
 router = APIRouter()
@@ -26,24 +27,46 @@ async def health(request: Request, fleet: Fleet) -> JSONResponse:
     return JSONResponse(shown, status)
 
 
+@router.get("/ready")
+async def ready(request: Request, fleet: Fleet) -> JSONResponse:
+    """200 if this process can take jobs, else 503. Without the key only the word is told."""
+    reason = "This process is being stopped." if fleet.closing.begun else await _refusal(fleet)
+    if not reason:
+        return JSONResponse({"status": "ready"})
+    told = {"reason": reason} if trusted(request.scope) else {}
+    return JSONResponse({"status": "not ready", **told}, 503, headers={"Retry-After": "1"})
+
+
 async def look(fleet: State) -> dict[str, Any]:
     """What runs, what waits, what is missing."""
+    refusal = await _refusal(fleet)
     try:
         nodes = await living_nodes(fleet.ledger)
         queued = await _queued(fleet)
     except StoreUnavailable as error:
-        return {"status": "down", "version": __version__, "redis": error.message}
+        redis = refusal or error.message
+        return {"status": "down", "version": __version__, "redis": redis, "problems": [redis]}
     routers = sum(node["role"] == "router" for node in nodes)
     enabled = fleet.settings.catalogue.enabled
     models = {m.name: _model(m, nodes, queued[m.queue]) for m in enabled}
     local = [models[m.name] for m in enabled if not m.external]
     return {
-        "status": _word(routers, local or list(models.values())),
+        "status": "down" if refusal else _word(routers, local or list(models.values())),
         "version": __version__,
-        "redis": "ok",
+        "redis": refusal or "ok",
         "router": {"workers": routers, "queued": queued[ROUTER_QUEUE]},
         "models": models,
+        "problems": problems(refusal, routers, models),
     }
+
+
+async def _refusal(fleet: State) -> str:
+    """Why Redis takes no jobs now; empty if it does."""
+    try:
+        await fleet.ledger.ping_writes()
+    except StoreUnavailable as error:
+        return error.message
+    return ""
 
 
 def _model(model: Model, nodes: list[dict[str, Any]], queued: int) -> dict[str, Any]:
@@ -65,12 +88,7 @@ def _word(routers: int, local: list[dict[str, Any]]) -> str:
     return "ok" if all(fine) else "degraded"
 
 
-async def _queued(fleet: State) -> Counter[str]:
-    """Messages that wait in each queue; none are countable in a foreign broker."""
+async def _queued(fleet: State) -> dict[str, int]:
+    """Jobs that wait in each queue."""
     queues = [ROUTER_QUEUE, *(model.queue for model in fleet.settings.models)]
-    lists = [(queue, queue_list(queue, step)) for queue in queues for step in PRIORITY_STEPS]
-    lengths = await fleet.ledger.list_lengths([key for _, key in lists])
-    counts: Counter[str] = Counter()
-    for (queue, _), length in zip(lists, lengths, strict=True):
-        counts[queue] += length
-    return counts
+    return dict(zip(queues, await fleet.ledger.jobs_waiting(queues), strict=True))

@@ -11,12 +11,14 @@ from fastapi.responses import JSONResponse
 
 from api import views
 from api.body import DESCRIBED, Posted
+from api.guard import Caller
 from api.posting import post
 from api.sse import EventStream, cursor
 from api.state import Fleet, State
 from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
 from fleet.events import Event, fold
 from fleet.job import TERMINAL, Job, Status, is_job_id
+from fleet.records import Glance
 
 router = APIRouter()
 
@@ -29,41 +31,43 @@ PAGE, PAGES = 200, 10
 
 @router.post("/v1/jobs", status_code=202, openapi_extra=DESCRIBED)
 async def post_job(
-    request: Posted, fleet: Fleet, idempotency_key: IdempotencyKey = None
+    request: Posted, fleet: Fleet, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
     """Make a job; the answer comes by the urls in the 202."""
-    job_id, ahead = await post(fleet, request, idempotency_key)
+    job_id, ahead = await post(fleet, caller, request, idempotency_key)
     body = views.accepted(job_id, Status.QUEUED, ahead)
     return JSONResponse(body, 202, headers={"Location": body["urls"]["self"]})
 
 
 @router.post("/api/chat/stream", openapi_extra=DESCRIBED)
 async def chat_stream(
-    request: Posted, fleet: Fleet, idempotency_key: IdempotencyKey = None
+    request: Posted, fleet: Fleet, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Make a job and stream its events in the same response."""
-    job_id, _ = await post(fleet, request, idempotency_key)
+    job_id, _ = await post(fleet, caller, request, idempotency_key)
     cancels = request.on_disconnect == "cancel"
     return EventStream(
+        job_id,
         await begun(following(fleet, job_id, -1)),
-        fleet.settings.api.ping_s,
-        {"x-fleet-job-id": job_id},
+        ping_s=fleet.settings.api.ping_s,
+        closing=fleet.closing,
         on_gone=(lambda: fleet.ledger.cancel(job_id)) if cancels else None,
     )
 
 
 @router.get("/v1/jobs/{job_id}")
 async def get_job(
-    job_id: str, fleet: Fleet, wait: Annotated[float, Query(ge=0)] = 0.0
+    job_id: str, fleet: Fleet, caller: Caller, wait: Annotated[float, Query(ge=0)] = 0.0
 ) -> dict[str, Any]:
-    """The job and its answer so far; `wait` holds the line until it has ended."""
+    """The job and its answer so far; `wait` holds the line until it has ended (or we do)."""
     if wait > fleet.settings.limits.wait_s:
         raise InvalidRequest(
             f"wait: at most {fleet.settings.limits.wait_s:g} seconds", param="wait"
         )
-    job = await load(fleet, job_id)
+    job = await load(fleet, caller, job_id)
     if wait and not job.ended:
-        job = await _ended(fleet, job_id, wait)
+        await _end_of(fleet, job_id, wait)
+        job = await load(fleet, caller, job_id)
     return views.detail(job, fold(await fleet.ledger.read_all(job_id)))
 
 
@@ -71,14 +75,13 @@ async def get_job(
 async def get_events(
     job_id: str,
     fleet: Fleet,
+    caller: Caller,
     last_event_id: LastEventId = None,
     starting_after: str | None = None,
 ) -> Response:
     """The job's events from a cursor on, live; 204 when there is nothing left to come."""
     after = cursor(last_event_id, starting_after)
-    job = await fleet.ledger.peek(job_id) if is_job_id(job_id) else None
-    if job is None:
-        raise _no_such(job_id)
+    job = await _glance(fleet, caller, job_id)
     if after >= job.seq:
         raise InvalidRequest(
             f"event {after} does not exist (yet); the last one is {job.seq - 1}",
@@ -87,13 +90,15 @@ async def get_events(
     if job.status in TERMINAL and after == job.seq - 1:
         return Response(status_code=204)
     batches = await begun(following(fleet, job_id, after))
-    return EventStream(batches, fleet.settings.api.ping_s, {"x-fleet-job-id": job_id})
+    ping_s = fleet.settings.api.ping_s
+    return EventStream(job_id, batches, ping_s=ping_s, closing=fleet.closing)
 
 
 @router.post("/v1/jobs/{job_id}/cancel")
-async def cancel_job(job_id: str, fleet: Fleet) -> dict[str, Any]:
+async def cancel_job(job_id: str, fleet: Fleet, caller: Caller) -> dict[str, Any]:
     """End the job, whatever it is doing. Cancelling twice is the same as once."""
-    outcome = await fleet.ledger.cancel(job_id) if is_job_id(job_id) else None
+    await _glance(fleet, caller, job_id)
+    outcome = await fleet.ledger.cancel(job_id)
     if outcome is None:
         raise _no_such(job_id)
     return {"id": job_id, "object": "job", "status": outcome[1]}
@@ -102,12 +107,13 @@ async def cancel_job(job_id: str, fleet: Fleet) -> dict[str, Any]:
 @router.get("/v1/jobs")
 async def list_jobs(
     fleet: Fleet,
+    caller: Caller,
     status: Status | None = None,
     model: str | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
     after: str | None = None,
 ) -> dict[str, Any]:
-    """Jobs, newest first. `next` continues the list (as `after`); null at its end."""
+    """The caller's jobs, newest first. `next` continues the list (as `after`); null at its end."""
     place = views.parse_cursor(after) if after else None
     if after and place is None:
         raise InvalidRequest("after: must be the `next` of an earlier answer", param="after")
@@ -117,7 +123,8 @@ async def list_jobs(
         fresh = views.after_cursor(page, place)
         for job in fresh:
             place = (job.created_at, job.id)
-            if status in (None, job.status) and model in (None, job.model):
+            wanted = status in (None, job.status) and model in (None, job.model)
+            if wanted and job.caller == caller:
                 found.append(job)
             if len(found) == limit:
                 return _page(found, place)
@@ -134,14 +141,14 @@ def _page(jobs: list[Job], place: views.Cursor | None) -> dict[str, Any]:
     }
 
 
-async def load(fleet: State, job_id: str) -> Job:
-    """The job of that id; one past its deadline is ended as expired on the way.
+async def load(fleet: State, caller: str, job_id: str) -> Job:
+    """The caller's job of that id; one past its deadline is ended as expired on the way.
 
     Raises:
         NotFound: there is none.
     """
     job = await fleet.ledger.load(job_id) if is_job_id(job_id) else None
-    if job is None:
+    if job is None or job.caller != caller:
         raise _no_such(job_id)
     if not job.ended and job.deadline_at <= time.time() * 1000:  # Redis' clock decides
         outcome = await fleet.ledger.expire(job_id)
@@ -175,16 +182,30 @@ async def begun(batches: AsyncGenerator[list[Event]]) -> AsyncGenerator[list[Eve
     return all_of_them()
 
 
-async def _ended(fleet: State, job_id: str, wait: float) -> Job:
+async def _end_of(fleet: State, job_id: str, wait: float) -> None:
+    """Wait for the end of the job, of the time, or of this process: whichever comes first."""
+
     async def last() -> None:
         async with aclosing(following(fleet, job_id, -1)) as batches:
             async for _ in batches:
                 pass
 
-    with suppress(TimeoutError):
-        async with asyncio.timeout(wait):
-            await last()
-    return await load(fleet, job_id)
+    end = asyncio.create_task(last())
+    try:
+        ends = {end, fleet.closing.told}
+        await asyncio.wait(ends, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+        if end.done():
+            await end
+    finally:
+        end.cancel()
+        await asyncio.wait({end})
+
+
+async def _glance(fleet: State, caller: str, job_id: str) -> Glance:
+    job = await fleet.ledger.peek(job_id) if is_job_id(job_id) else None
+    if job is None or job.caller != caller:
+        raise _no_such(job_id)
+    return job
 
 
 def _no_such(job_id: str) -> NotFound:

@@ -12,28 +12,33 @@ from fleet.job import new_job_id
 from fleet.request import JobRequest
 
 
-async def post(state: State, request: JobRequest, idempotency_key: str | None) -> tuple[str, int]:
-    """Make a job. Returns its id and the number of jobs ahead of it.
+async def post(
+    state: State, caller: str, request: JobRequest, idempotency_key: str | None
+) -> tuple[str, int]:
+    """Make a job of the caller's. Returns its id and the number of jobs ahead of it.
 
     Raises:
         InvalidRequest: the request is beyond a limit, or names an unknown model.
         Conflict: the idempotency key was used for another body.
+        TooManyJobs, QueueFull: there is no room for it now.
         StoreUnavailable: Redis does not answer.
     """
     check(state, request)
     job_id = new_job_id()
     record = request.for_model()
-    body = _digest([record, request.model, request.priority, request.deadline_s, request.metadata])
+    times = [request.deadline_s, request.start_timeout_s]
+    body = _digest([record, request.model, request.priority, times, request.metadata])
     created = await state.ledger.create(
         job_id,
         record,
-        caller="local",
+        caller=caller,
         asked_model=request.model,
         candidates=candidates(state.settings.catalogue, request.model),
         priority=request.priority,
-        deadline_s=request.deadline_s or state.settings.limits.deadline_s,
+        deadline_s=_deadline_s(state, request),
         metadata=request.metadata,
-        idempotency=_idempotency(idempotency_key, f"{job_id} {body}"),
+        start_timeout_s=request.start_timeout_s,
+        idempotency=_idempotency(caller, idempotency_key, f"{job_id} {body}"),
     )
     if created.too_many or created.full:
         raise await refusal(state, request, created)
@@ -60,6 +65,15 @@ def check(state: State, request: JobRequest) -> None:
         raise InvalidRequest(
             f"deadline_s: at most {limits.deadline_s:g} seconds", param="deadline_s"
         )
+    if (request.start_timeout_s or 0) > _deadline_s(state, request):
+        raise InvalidRequest(
+            f"start_timeout_s: at most the deadline, {_deadline_s(state, request):g} seconds",
+            param="start_timeout_s",
+        )
+
+
+def _deadline_s(state: State, request: JobRequest) -> float:
+    return request.deadline_s or state.settings.limits.deadline_s
 
 
 def _why_not(catalogue: Catalogue, name: str) -> str:
@@ -73,9 +87,9 @@ def _digest(posted: list[Any]) -> str:
     return hashlib.sha256(json.dumps(posted).encode()).hexdigest()
 
 
-def _idempotency(key: str | None, value: str) -> tuple[str, str] | None:
+def _idempotency(caller: str, key: str | None, value: str) -> tuple[str, str] | None:
     if key is None:
         return None
     if not 0 < len(key) <= 255:
         raise InvalidRequest("Idempotency-Key: 1 to 255 characters", param="Idempotency-Key")
-    return hashlib.sha256(key.encode()).hexdigest(), value
+    return hashlib.sha256(f"{caller} {key}".encode()).hexdigest(), value

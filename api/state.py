@@ -7,11 +7,17 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from api.closing import Closing
 from fleet.dispatch import Dispatcher
 from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
 from fleet.reader import Reader
 from fleet.settings import Settings
+
+#: A worker has text to write and waits; a caller would rather hear that Redis is away.
+SILENT_FOR_S, CONNECT_S = 1.5, 1.0
+#: While it is away, a request waits no longer than this to hear so.
+HURRY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +27,22 @@ class State:
     settings: Settings
     ledger: Ledger
     reader: Reader
+    closing: Closing
 
 
 @asynccontextmanager
 async def open_state(settings: Settings) -> AsyncIterator[State]:
     """Connect; everything is given back at the end."""
     async with AsyncExitStack() as stack:
-        line = connect(settings)
+        line = connect(settings, silent_for_s=SILENT_FOR_S, connect_s=CONNECT_S, hurry_s=HURRY_S)
         stack.push_async_callback(line.aclose)
         ledger = Ledger(line, settings, Dispatcher(settings))
         listener = Listener(settings)
         await listener.start()
         stack.push_async_callback(listener.stop)
-        yield State(settings, ledger, Reader(ledger, listener))
+        closing = Closing()
+        stack.enter_context(closing.heard())
+        yield State(settings, ledger, Reader(ledger, listener), closing)
 
 
 async def _state(request: Request) -> State:  # a plain function would cost a thread

@@ -16,11 +16,16 @@ def accepted(job_id: str, status: str, ahead: int) -> dict[str, Any]:
         "object": "job",
         "status": status,
         "queue_position": ahead,
-        "urls": {
-            "self": f"/v1/jobs/{job_id}",
-            "events": f"/v1/jobs/{job_id}/events",
-            "cancel": f"/v1/jobs/{job_id}/cancel",
-        },
+        "urls": urls(job_id),
+    }
+
+
+def urls(job_id: str) -> dict[str, str]:
+    """Where a job is looked at, followed and cancelled."""
+    return {
+        "self": f"/v1/jobs/{job_id}",
+        "events": f"/v1/jobs/{job_id}/events",
+        "cancel": f"/v1/jobs/{job_id}/cancel",
     }
 
 

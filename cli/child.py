@@ -65,15 +65,13 @@ class Child:
     def close(self) -> None:
         """From now on its death is the end."""
         self._stopping.set()
-        if self.spec.closes_first and self._process:
-            self._process.signal(signal.SIGTERM)
 
     async def stop(self) -> None:
         """End the process: ask, wait as long as it may take, then insist."""
         self._stopping.set()
         if self._process is None:
             return
-        self._process.signal(signal.SIGINT if self.spec.closes_first else signal.SIGTERM)
+        self._process.signal(signal.SIGTERM)
         await asyncio.wait([self._process.exited], timeout=self.spec.grace_s)
         self.kill()
 

@@ -34,7 +34,7 @@ def find_api(url: str | None, home: Path) -> tuple[str, str]:
         return state.api_url, state.api_key
     settings = configuration.load()
     named = f"http://{settings.api.host}:{settings.api.port}" if url is None else address(url)
-    return named.rstrip("/"), settings.api.key
+    return named.rstrip("/"), settings.api.own_key
 
 
 def address(text: str) -> str:
@@ -58,6 +58,8 @@ class FleetClient:
 
     def __init__(self, base_url: str, key: str = "") -> None:
         self.base_url = base_url
+        #: When it was there last; None: never yet. Whoever was there may be being restarted.
+        self._seen_at: float | None = None
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.AsyncClient(
             base_url=base_url,
@@ -111,18 +113,18 @@ class FleetClient:
             NoFleet: the API is not there, or did not come back.
             ApiError: it does not know the job.
         """
-        last_id, heard_at = "", time.monotonic()
+        last_id = ""
         while True:
             try:
                 async for frame in self._stream(job_id, last_id):
-                    last_id, heard_at = frame.id or last_id, time.monotonic()
+                    last_id = frame.id or last_id
                     yield frame
                     if frame.kind in TERMINAL_KINDS:
                         return
             except _NothingLeft:
                 return
             except httpx.TransportError:
-                if not last_id or time.monotonic() - heard_at > _RECONNECT_S:
+                if self._seen_at is None or time.monotonic() - self._seen_at > _RECONNECT_S:
                     raise NoFleet(self.base_url) from None
             await asyncio.sleep(0.2)
 
@@ -139,9 +141,12 @@ class FleetClient:
             if answer.is_error:
                 await answer.aread()
                 raise _refusal(answer)
-            async for block in answer.aiter_bytes():
-                for frame in decoder.feed(block):
-                    yield frame
+            try:
+                async for block in answer.aiter_bytes():
+                    for frame in decoder.feed(block):
+                        yield frame
+            finally:
+                self._seen_at = time.monotonic()
 
     async def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:
@@ -150,6 +155,7 @@ class FleetClient:
             raise NoFleet(self.base_url) from None
         except httpx.HTTPError as error:
             raise ApiError(0, {"message": f"{self.base_url}: {error or type(error)}"}) from None
+        self._seen_at = time.monotonic()
         if answer.is_error:
             raise _refusal(answer)
         return _object(answer)

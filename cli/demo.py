@@ -50,7 +50,7 @@ def demo(wishes: Wishes, chosen: str, *, keep: bool, verbose: bool) -> int:
 async def ask_all(prepared: Prepared) -> int:
     """The questions one after the other; 0 if all went well, and each its own way."""
     outcomes = []
-    async with FleetClient(prepared.api_url, prepared.settings.api.key) as client:
+    async with FleetClient(prepared.api_url, prepared.settings.api.own_key) as client:
         for question in QUESTIONS:
             out.print(f"\n? {question['message']}", style="bold", markup=False, soft_wrap=True)
             outcomes.append(await ask(client, {**question, "temperature": 0}, out))

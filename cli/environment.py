@@ -9,17 +9,20 @@ from collections.abc import Iterable, Mapping
 
 from fleet.catalogue import Model
 
-_API_KEY = "FLEET_API__KEY"
-
 
 def model_variable(name: str, key: str) -> str:
     """The variable that overrides one key of one model."""
     return f"FLEET_MODELS__{re.sub(r'[^A-Z0-9]', '_', name.upper())}__{key.upper()}"
 
 
-def secrets(models: Iterable[Model]) -> frozenset[str]:
+def api_keys(environ: Iterable[str]) -> list[str]:
+    """The names of the variables that hold the API's keys: its one, and those of its callers."""
+    return [name for name in environ if name.upper().startswith("FLEET_API__KEY")]
+
+
+def secrets(models: Iterable[Model], environ: Iterable[str]) -> frozenset[str]:
     """The names of the variables that hold keys."""
-    return frozenset({_API_KEY, *(m.api_key_env for m in models if m.api_key_env)})
+    return frozenset([*api_keys(environ), *(m.api_key_env for m in models if m.api_key_env)])
 
 
 def for_stranger(environ: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli.client import FleetClient
-from cli.failures import NoFleet
+from cli.failures import ApiError, NoFleet
 from cli.lines import printable
 from cli.outcome import Outcome, speed_line
 from cli.screen import err
@@ -105,7 +105,7 @@ async def follow(
             follower.take(frame)
     try:
         record = await client.job(job_id)
-    except NoFleet:  # it drains: running answers come to their end, new calls find nobody
+    except (NoFleet, ApiError):  # it is being stopped, or restarted: the events have said enough
         if not follower.outcome.status:
             raise
         record = {"id": job_id}

@@ -140,7 +140,7 @@ async def run(prepared: Prepared, work: Work, announcer: Announcer, *, verbose: 
         runstate.write(facts.home, _state(prepared, children))
 
     supervisor = Supervisor(facts.home / "logs", announcer, verbose=verbose, on_change=remember)
-    probes = Probes(facts.redis_url, prepared.api_url)
+    probes = Probes(facts.redis_url, prepared.api_url, prepared.settings.api.own_key)
     remember(())
 
     async def live() -> int:
@@ -164,7 +164,7 @@ def _state(prepared: Prepared, children: tuple[runstate.ProcessMark, ...]) -> ru
     return runstate.RunState(
         process=runstate.mark("fleet", os.getpid()),
         api_url=prepared.api_url,
-        api_key=prepared.settings.api.key,
+        api_key=prepared.settings.api.own_key,
         environment=shared_environment(prepared.settings, prepared.facts),
         children=children,
     )

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from cli.environment import for_ours, for_stranger, model_variable, secrets
-from cli.roles import LINGER_S, api_argv, flower_argv, router_argv, worker_argv
+from cli.environment import api_keys, for_ours, for_stranger, model_variable, secrets
+from cli.roles import LINGER_S, STUCK_S, api_argv, flower_argv, router_argv, worker_argv
 from fleet.catalogue import Model
 from fleet.settings import Settings
 
@@ -20,7 +20,8 @@ WAVES: tuple[frozenset[Role], ...] = (
     # Nobody waits for it, so it must not take the processor from those somebody waits for.
     frozenset({"flower"}),
 )
-#: The order of the end. The API is told first to take nothing new, and waits for the workers.
+#: The order of the end. The API outlives the workers, so that readers see the answers that still
+#: come to their end; what is posted meanwhile waits in the store for the next start.
 DRAIN: tuple[Role, ...] = ("flower", "worker", "api", "router", "llama-server", "valkey")
 
 
@@ -39,8 +40,6 @@ class ProcessSpec:
     grace_s: float = 5.0
     #: Ours speak in levels; what others say goes to the log file only.
     speaks_levels: bool = True
-    #: Gets SIGTERM when the drain begins, SIGINT (hurry) when its turn comes.
-    closes_first: bool = False
 
     @property
     def label(self) -> str:
@@ -119,10 +118,10 @@ def shared_environment(settings: Settings, facts: Facts) -> dict[str, str]:
 
 def plan_processes(settings: Settings, facts: Facts) -> list[ProcessSpec]:
     """Every process of this fleet, in the order of its start."""
-    hidden = secrets(settings.models)
+    hidden = secrets(settings.models, facts.environ)
     shared = shared_environment(settings, facts)
     env = for_ours(facts.environ, hidden, shared)
-    api_env = for_ours(facts.environ, hidden, shared, ["FLEET_API__KEY"])
+    api_env = for_ours(facts.environ, hidden, shared, api_keys(facts.environ))
     return [
         *_others(settings, facts, for_stranger(facts.environ, hidden)),
         ProcessSpec("router", "router", router_argv(settings.log_level), env),
@@ -154,7 +153,7 @@ def _others(settings: Settings, facts: Facts, env: Mapping[str, str]) -> Iterabl
 
 
 def _workers(settings: Settings, facts: Facts, shared: Mapping[str, str]) -> Iterable[ProcessSpec]:
-    hidden = secrets(settings.models)
+    hidden = secrets(settings.models, facts.environ)
     for model in working_models(settings, facts.environ):
         server = facts.servers.get(model.name)
         yield ProcessSpec(
@@ -176,8 +175,7 @@ def _api(settings: Settings, facts: Facts, env: Mapping[str, str]) -> ProcessSpe
         api_argv(),
         env,
         address=f"http://{host}:{facts.api_port}",
-        grace_s=LINGER_S,
-        closes_first=True,
+        grace_s=STUCK_S + LINGER_S,
     )
 
 

@@ -15,9 +15,10 @@ _PATIENCE_S = 2.0
 class Probes:
     """Asks Valkey, the model servers and the API's own health report."""
 
-    def __init__(self, redis_url: str, api_url: str) -> None:
+    def __init__(self, redis_url: str, api_url: str, api_key: str = "") -> None:
         self._redis_url = redis_url
         self._api_url = api_url
+        self._api_headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         # Everything asked here is on this machine: no proxy of the environment.
         self._http = httpx.AsyncClient(timeout=_PATIENCE_S, trust_env=False)
 
@@ -40,7 +41,7 @@ class Probes:
     async def health(self) -> dict[str, Any] | None:
         """The API's health report; None while it does not answer."""
         try:
-            answer = await self._http.get(f"{self._api_url}/health")
+            answer = await self._http.get(f"{self._api_url}/health", headers=self._api_headers)
             report = answer.json()
         except (httpx.HTTPError, ValueError):
             return None

@@ -14,8 +14,10 @@ from fleet.settings import Settings
 _ALONE = ("--without-gossip", "--without-mingle")
 #: Celery's six lines to root are for those who take pickles; our queues take JSON only.
 _AS_ROOT = "ignore:You're running the worker with superuser privileges"
-#: Seconds a follower keeps its stream after the API was told to stop.
+#: Seconds for what a process does after its last answer.
 LINGER_S = 5
+#: Seconds after which the API leaves a reader that does not read; the others it sends on at once.
+STUCK_S = 3
 
 
 def router_argv(log_level: str, *, another: bool = False) -> tuple[str, ...]:
@@ -74,11 +76,11 @@ def refuse_open_door(settings: Settings) -> None:
     Raises:
         ConfigError: the address is not loopback, and no key is set.
     """
-    if settings.api.key or _is_loopback(settings.api.host):
+    if settings.api.callers or _is_loopback(settings.api.host):
         return
     raise ConfigError(
-        f"api.host is {settings.api.host!r}, which others can reach, and api.key is not set; "
-        "set FLEET_API__KEY, or listen on 127.0.0.1"
+        f"api.host is {settings.api.host!r}, which others can reach, and neither api.key "
+        "nor api.keys is set; set FLEET_API__KEY, or listen on 127.0.0.1"
     )
 
 
@@ -135,8 +137,7 @@ def run_api(settings: Settings) -> None:
             factory=True,
             host=settings.api.host,
             port=settings.api.port,
-            # Followers keep their streams while running answers come to an end.
-            timeout_graceful_shutdown=int(settings.workers.drain_s) + LINGER_S,
+            timeout_graceful_shutdown=STUCK_S,
             log_config=None,
             access_log=False,
             server_header=False,

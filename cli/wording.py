@@ -28,8 +28,8 @@ def waiting_line(model: str | None, health: Mapping[str, Any] | None) -> str:
     """Why a job does not move, by the API's health report. `model`: where it was routed to."""
     if health is None:
         return "still waiting: the API does not answer"
-    if health.get("redis", "ok") != "ok":
-        return "still waiting: Redis does not answer"
+    if (redis := health.get("redis", "ok")) != "ok":
+        return f"still waiting: {redis}"
     if "router" not in health:  # without the key it tells no more than this word
         return f"still waiting: the fleet is {health.get('status')}"
     if model is None:

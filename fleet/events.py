@@ -48,6 +48,13 @@ class Event(NamedTuple):
         return decoded
 
 
+class Piece(NamedTuple):
+    """A delta. `kind` is `text`, `reasoning` (value: str) or `tool_calls` (OpenAI's deltas)."""
+
+    kind: str
+    value: Any
+
+
 def decode_announcement(text: str) -> list[Event]:
     """Read what the scripts publish: one line `seq kind json` for each event."""
     events = []

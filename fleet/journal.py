@@ -10,22 +10,15 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from fleet.events import Kind, event_data, reasoning_event, text_event
+from fleet.events import Kind, Piece, event_data, reasoning_event, text_event
 from fleet.insist import insist
 from fleet.job import Job
 from fleet.ledger import Ledger, Write
 
 #: Pieces that one write takes: a script has room for so many values.
 PIECES_MOST = 2_000
-
-
-class Piece(NamedTuple):
-    """A delta. `kind` is `text`, `reasoning` (value: str) or `tool_calls` (OpenAI's deltas)."""
-
-    kind: str
-    value: Any
 
 
 class AttemptLog:

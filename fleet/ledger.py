@@ -49,14 +49,14 @@ UNENDED = ",queued,routed,running,"
 EXPIRED_EVENT = event_data(Kind.EXPIRED, message="Nobody could answer before the job's deadline.")
 
 
-def connect(settings: Settings) -> Line:
-    """The line to the store.
+def connect(settings: Settings, **patience: float) -> Line:
+    """The line to the store; `patience` as `Line` takes it.
 
     Raises:
         ConfigError: `redis_url` is not an address.
     """
     try:
-        return Line(settings.redis_url)
+        return Line(settings.redis_url, **patience)
     except ValueError as error:
         raise ConfigError(f"redis_url: {error}") from None
 

@@ -23,17 +23,32 @@ from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, 
 CONNECT_TIMEOUT_S = 2.0
 #: Redis has been silent for so long, with a call under way: it is taken for gone.
 SILENT_FOR_S = 5.0
+NO_WORD = "no word from it in time"
 
 
 class Line:
     """Calls Redis; connects when needed, and again after an outage.
 
+    A Redis that is dead refuses at once; one that hangs lets its callers wait for
+    `silent_for_s`. Once it is known to hang, a call waits for `hurry_s` only (None: for
+    as long as the next try to connect takes), while that try goes on.
+
     Raises:
         ValueError: the address is none.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        silent_for_s: float = SILENT_FOR_S,
+        connect_s: float = CONNECT_TIMEOUT_S,
+        hurry_s: float | None = None,
+    ) -> None:
         self._address: dict[str, Any] = dict(parse_url(url))
+        self._silent_for_s, self._connect_s, self._hurry_s = silent_for_s, connect_s, hurry_s
+        #: Whether Redis did not answer, or let us in, in time when it was last asked.
+        self._hangs = False
         self._wire: _Wire | None = None
         self._connecting: asyncio.Task[_Wire] | None = None
 
@@ -58,6 +73,8 @@ class Line:
 
     async def aclose(self) -> None:
         """Hang up."""
+        if self._connecting:
+            self._connecting.cancel()
         if self._wire:
             self._wire.hang_up()
             self._wire = None
@@ -66,26 +83,38 @@ class Line:
         wire = self._wire
         if wire is not None and not wire.lost:
             return wire
+        if wire is not None and wire.silent:
+            self._wire, self._hangs = None, True
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._attempt(), name="redis-connect")
-        return await asyncio.shield(self._connecting)
+        try:
+            async with asyncio.timeout(self._hurry_s if self._hangs else None):
+                return await asyncio.shield(self._connecting)
+        except TimeoutError as error:
+            raise refusals.ConnectionError(NO_WORD) from error
 
     async def _attempt(self) -> "_Wire":
         """One try to connect, for all who wait."""
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(self._connect_s):
                 self._wire = await self._connect()
         except OSError as error:  # TimeoutError is one
-            raise refusals.ConnectionError(str(error) or "no answer") from error
+            self._hangs = isinstance(error, TimeoutError)
+            raise refusals.ConnectionError(str(error) or NO_WORD) from error
+        self._hangs = False
         return self._wire
 
     async def _connect(self) -> "_Wire":
         loop, address = asyncio.get_running_loop(), self._address
+
+        def new() -> _Wire:
+            return _Wire(self._silent_for_s)
+
         if address.get("connection_class") is UnixDomainSocketConnection:
-            _, wire = await loop.create_unix_connection(_Wire, address["path"])
+            _, wire = await loop.create_unix_connection(new, address["path"])
         else:
             host, port = address.get("host", "127.0.0.1"), address.get("port", 6379)
-            _, wire = await loop.create_connection(_Wire, host, port, ssl=_tls(address))
+            _, wire = await loop.create_connection(new, host, port, ssl=_tls(address))
         try:
             if password := address.get("password"):
                 user = address.get("username")
@@ -123,8 +152,11 @@ def _refusal(text: str) -> refusals.RedisError:
 class _Wire(asyncio.Protocol):
     """The bytes of one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent_for_s: float) -> None:
         self.lost = False
+        #: Lost because Redis said nothing for too long.
+        self.silent = False
+        self._silent_for_s = silent_for_s
         self._reader = hiredis.Reader(
             encoding="utf-8",
             errors="replace",
@@ -145,7 +177,7 @@ class _Wire(asyncio.Protocol):
         self._waiting.append((future, self._loop.time()))
         self._transport.write(_packed(command))
         if self._watch is None:
-            self._watch = self._loop.call_later(SILENT_FOR_S, self._look)
+            self._watch = self._loop.call_later(self._silent_for_s, self._look)
         return future
 
     def hang_up(self) -> None:
@@ -191,8 +223,9 @@ class _Wire(asyncio.Protocol):
         self._watch = None
         if not self._waiting:
             return
-        left = self._waiting[0][1] + SILENT_FOR_S - self._loop.time()
+        left = self._waiting[0][1] + self._silent_for_s - self._loop.time()
         if left <= 0:
+            self.silent = True
             self.hang_up()
         else:
             self._watch = self._loop.call_later(left, self._look)

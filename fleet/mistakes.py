@@ -6,6 +6,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+#: Where a value that is wrong may be a secret all the same.
+SECRET = (("api", "key"), ("api", "keys"))
+
 
 def explain(error: ValidationError, path: Path, settings: type[BaseModel]) -> str:
     """One line for each mistake: where it is, what it says, what is allowed there."""
@@ -24,7 +27,8 @@ def _explain_one(mistake: dict[str, Any], settings: type[BaseModel]) -> str:
     text = mistake["msg"].removeprefix("Value error, ")
     given = mistake.get("input")
     where = where or "the whole"
-    shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    plain = isinstance(given, str | int | float | bool) and location[:2] not in SECRET
+    shown = f" (it is {given!r})" if plain else ""
     return f"  {where}: {text}{shown}"
 
 

@@ -38,6 +38,8 @@ CANCELS_CHANNEL: Final = "fleet:cancels"
 DUE: Final = "fleet:due"
 PACE: Final = "fleet:pace"
 NODES: Final = "fleet:nodes"
+#: No such key is ever made: to add to what is not there asks whether one could write.
+NEVER_THERE: Final = "fleet:never"
 
 #: Seconds that a process counts as alive after its last sign of life.
 NODE_TTL_S: Final = 15

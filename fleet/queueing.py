@@ -69,5 +69,6 @@ def make_app(name: str, settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         broker_heartbeat=0,
     )
+    app.amqp.Connection = transport.Connection
     app.steps["consumer"].add(BatchedEvents)
     return app

@@ -11,7 +11,8 @@ from fleet.errors import StoreUnavailable
 from fleet.events import Event
 from fleet.job import TERMINAL, Job, Status
 from fleet.line import Line
-from fleet.names import JOBS_INDEX, PACE, job_key, log_key, waiting_key
+from fleet.names import JOBS_INDEX, NEVER_THERE, PACE, job_key, log_key, waiting_key
+from fleet.refusal import in_plain_words
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,18 @@ async def store_errors() -> AsyncIterator[None]:
     """The border where redis' errors become ours."""
     try:
         yield
-    except ResponseError as error:
-        log.error("Redis refused a command: %s", error)
-        raise StoreUnavailable("Redis refused a command; the log here tells which.") from error
     except (RedisError, OSError) as error:
-        raise StoreUnavailable(f"Redis does not answer: {error}") from error
+        raise StoreUnavailable(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if meant := in_plain_words(str(error)):
+        log.warning("%s (%s)", meant, error)
+        return meant
+    if isinstance(error, ResponseError):
+        log.error("Redis refused a command: %s", error)
+        return "Redis refused a command; the log here tells which."
+    return f"Redis does not answer: {error}"
 
 
 def pairs(flat: Sequence[str]) -> dict[str, str]:
@@ -37,10 +45,11 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
 
 
 class Glance(NamedTuple):
-    """Where a job stands: its status, and the number of its next event."""
+    """Where a job stands: its status, the number of its next event, and whose it is."""
 
     status: Status
     seq: int
+    caller: str
 
 
 class Records:
@@ -58,6 +67,15 @@ class Records:
         async with store_errors():
             await self.line.call("PING")
 
+    async def ping_writes(self) -> None:
+        """Return if Redis takes writes; nothing is written.
+
+        Raises:
+            StoreUnavailable: it does not, or does not answer.
+        """
+        async with store_errors():
+            await self.line.call("LPUSHX", NEVER_THERE, "")
+
     async def load(self, job_id: str) -> Job | None:
         """The record, or None if there is none (any more)."""
         async with store_errors():
@@ -67,10 +85,10 @@ class Records:
     async def peek(self, job_id: str) -> Glance | None:
         """Where the job stands, without its record; None if there is none (any more)."""
         async with store_errors():
-            values = await self.line.call("HMGET", job_key(job_id), "status", "seq")
+            values = await self.line.call("HMGET", job_key(job_id), "status", "seq", "caller")
         if values[0] is None:
             return None
-        return Glance(Status(values[0]), int(values[1]))
+        return Glance(Status(values[0]), int(values[1]), values[2] or "")
 
     async def recent(self, before: str, count: int) -> list[Job]:
         """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`).

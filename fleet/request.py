@@ -95,6 +95,8 @@ class JobRequest(Sampling):
     priority: Annotated[int, Field(ge=0, le=9)] = 3
     #: Seconds from now after which nobody wants the answer.
     deadline_s: Annotated[float, Field(gt=0)] | None = None
+    #: Seconds from now after which the job is given up if nobody has begun it.
+    start_timeout_s: Annotated[float, Field(gt=0)] | None = None
     #: Whether the job goes on when the reader of its stream goes away.
     on_disconnect: Literal["continue", "cancel"] = "continue"
     metadata: Annotated[dict[Bounded, Bounded], Field(max_length=16)] = {}

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -34,6 +34,10 @@ NOT_SETTINGS = frozenset({"FLEET_CONFIG", "FLEET_HOME", "FLEET_PRESET"})
 
 Positive = Annotated[float, Field(gt=0)]
 
+CALLER = re.compile(r"[a-z0-9._-]{1,63}")
+SHORTEST_KEY = 16
+VISIBLE = re.compile(r"[!-~]+")
+
 
 class Api(Strict):
     """Where the API listens, and who may talk to it."""
@@ -41,9 +45,41 @@ class Api(Strict):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     #: Callers must send it as `Authorization: Bearer KEY`. Needed to listen beyond loopback.
-    key: str = ""
+    key: str = Field(default="", repr=False)
+    #: Keys of callers who do not see each other's jobs, by the callers' names.
+    keys: dict[str, str] = Field(default={}, repr=False)
     #: Seconds between comment lines that keep an idle stream open.
     ping_s: Positive = 15.0
+
+    @field_validator("keys")
+    @classmethod
+    def _keys_tell_callers_apart(cls, keys: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        names = {info.data.get("key", ""): "`api.key`"}
+        for number, (name, key) in enumerate(keys.items(), 1):
+            if not CALLER.fullmatch(name):  # it is not shown: it may be a key in the wrong place
+                raise ValueError(f"name {number}: a caller's name is 1 to 63 of a-z 0-9 . _ -")
+            if len(key) < SHORTEST_KEY or not VISIBLE.fullmatch(key):
+                raise ValueError(
+                    f"the key of {name!r} must have at least {SHORTEST_KEY} characters, none of "
+                    "them a space; make one with: openssl rand -hex 24"
+                )
+            if key in names:
+                raise ValueError(f"{name!r} and {names[key]} have the same key; give each its own")
+            names[key] = repr(name)
+        return keys
+
+    @property
+    def callers(self) -> dict[str, str]:
+        """The keys that open the API, each with its caller's name; none: it is open to this
+        machine, and every caller is `local`.
+        """
+        single = {self.key: "default"} if self.key else {}
+        return single | {key: name for name, key in self.keys.items()}
+
+    @property
+    def own_key(self) -> str:
+        """The key that our own commands send."""
+        return next(iter(self.callers), "")
 
 
 class Limits(Strict):
@@ -221,6 +257,7 @@ def load(config: Path | None = None) -> Settings:
     """
     path = config or find_config(os.environ)
     _refuse_unknown_variables(os.environ)
+    _refuse_unreadable_keys(os.environ)
     _FileAndEnvironment.file_values = _read(path)
     try:
         return Settings()
@@ -320,3 +357,13 @@ def _refuse_unknown_variables(environ: Mapping[str, str]) -> None:
             near = get_close_matches(first, Settings.model_fields, n=1)
             hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else ""
             raise ConfigError(f"{variable}: no such setting{hint}")
+
+
+def _refuse_unreadable_keys(environ: Mapping[str, str]) -> None:
+    variable = f"{PREFIX}API__KEYS"
+    try:
+        json.loads(environ.get(variable, "{}"))
+    except ValueError as error:
+        raise ConfigError(
+            f'{variable}: not valid JSON: {error}; it is written {{"alice": "KEY", "bob": "KEY"}}'
+        ) from None

@@ -46,11 +46,11 @@ class Stack:
         self._started.append(process)
         return process
 
-    def start_api(self) -> None:
-        """Start the API."""
+    def start_api(self, *options: str) -> None:
+        """Start the API; `options` are uvicorn's."""
         self.start(
             "api", "uvicorn", "--factory", "api.app:create_app", "--port", str(self.port),
-            "--no-access-log", "--timeout-graceful-shutdown", "2",
+            "--no-access-log", "--timeout-graceful-shutdown", "2", *options,
         )  # fmt: skip
 
     def start_router(self) -> None:

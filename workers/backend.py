@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from fleet.journal import Piece
+from fleet.events import Piece
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fleet.errors import (
     ServerLoading,
     StreamCut,
 )
-from fleet.journal import Piece
+from fleet.events import Piece
 from workers.backend import End
 
 DONE = b"[DONE]"

@@ -23,7 +23,7 @@ from fleet.errors import (
     ServerUnreachable,
     StreamCut,
 )
-from fleet.journal import Piece
+from fleet.events import Piece
 from fleet.request import text_of
 from workers.backend import End, Step, Steps
 

@@ -20,7 +20,7 @@ import httptools
 
 from fleet.catalogue import Model
 from fleet.errors import ServerStalled, ServerUnreachable, StreamCut, TryNext
-from fleet.journal import Piece
+from fleet.events import Piece
 from workers.backend import End, Step, Steps
 from workers.chunks import ChatDecoder, error_of
 from workers.control import Control

@@ -24,10 +24,10 @@ from fleet.errors import (
     StreamCut,
     TryNext,
 )
-from fleet.events import Event, Kind, event_data, fold
+from fleet.events import Event, Kind, Piece, event_data, fold
 from fleet.insist import insist
 from fleet.job import Job, Status
-from fleet.journal import AttemptLog, Piece, Writer
+from fleet.journal import AttemptLog, Writer
 from fleet.ledger import Claim, HandOver, Ledger
 from fleet.settings import Settings
 from workers.backend import Backend, End, Step, Steps

@@ -192,7 +192,14 @@ def test_a_worker_that_dies_is_started_again(up: Up) -> None:
 def test_ctrl_c_drains_and_leaves_nothing_behind(up: Up) -> None:
     pids = list(up.children().values())
     assert len(pids) >= 9
-    assert up.end(signal.SIGINT) == 0
+    body = {"message": "Tell me a long story", "model": "fast", "max_tokens": 120}
+    with up.client.stream("POST", "/api/chat/stream", json=body) as reply:
+        events = frames(reply.iter_lines())
+        next(event for event in events if event[1] == "token")
+        up.process.send_signal(signal.SIGINT)
+        # The reader sees the answer come to its end.
+        assert list(events)[-1][1] in ("completed", "incomplete")
+    assert up.process.wait(60) == 0
     assert gone(pids)
     assert not (up.home / "run.json").exists()
     asked = up.fleet("ask", "Anybody there?")

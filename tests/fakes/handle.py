@@ -36,6 +36,10 @@ class Fake:
         """What it answers to anybody who looks."""
         return self._client.get(f"{self.url}{path}")
 
+    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        """What it answers to anybody who asks."""
+        return self._client.post(f"{self.url}{path}", json=body)
+
     def stats(self) -> dict[str, Any]:
         """Its counters, and `bodies`: the last 50 requests."""
         stats: dict[str, Any] = self.get("/stats").raise_for_status().json()

@@ -46,6 +46,13 @@ JSON = {"Content-Type": "application/json"}
         (b'{"message": "x", "priority": 10}', "priority", "9"),
         (b'{"message": "x", "deadline_s": -1}', "deadline_s", "0"),
         (b'{"message": "x", "deadline_s": 999999}', "deadline_s", "3600"),
+        (b'{"message": "x", "start_timeout_s": 0}', "start_timeout_s", "0"),
+        (
+            b'{"message": "x", "start_timeout_s": 6, "deadline_s": 5}',
+            "start_timeout_s",
+            "at most the deadline, 5 seconds",
+        ),
+        (b'{"message": "x", "start_timeout_s": 3601}', "start_timeout_s", "3600"),
         (b'{"message": "x", "api_base": "http://evil"}', "api_base", "no such field"),
         (b'{"message": "x", "id_slot": 1}', "id_slot", "no such field"),
         (b'{"message": "x", "model": "gpt-9"}', "model", "auto, fast, tool, large"),

@@ -42,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithClaude]:
     local.start()
     claude.start()
     entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
-    config = entries + CLAUDE.format(url=claude.url)
+    config = "[fallback]\nrounds = 1\n" + entries + CLAUDE.format(url=claude.url)
     stack = Stack(folder, valkey.url, config, FLEET_MODELS__CLAUDE__ENABLED="true")
     stack.start_api()
     stack.start_router()

@@ -1,12 +1,8 @@
 """What happens when a model fails: the next one in the plan, or a clear last word."""
 
-import os
-import signal
-import time
-
 import pytest
 
-from tests.integration.conftest import LEASE_S, Fleet
+from tests.integration.conftest import Fleet
 from tests.stack import text_of
 from tests.support import wait_until
 
@@ -18,7 +14,7 @@ from tests.support import wait_until
         ({"refuse": 1}, "stream_cut"),
         ({"loading": 1}, "server_loading"),
         ({"stall": 0}, "server_stalled"),
-        ({"cut": 0}, "stream_cut"),
+        ({"cut": 0, "old": 1}, "stream_cut"),
         ({"malformed": 0}, "server_failed"),
         ({"error_event": 0}, "server_failed"),
         ({"context": 1}, "context_exceeded"),
@@ -55,7 +51,9 @@ def test_a_server_that_is_gone_is_noticed_and_passed_by(fleet: Fleet) -> None:
     )
 
 
-@pytest.mark.parametrize("mode", [{"cut": 3}, {"stall": 3}, {"malformed": 3}, {"noend": 1}])
+@pytest.mark.parametrize(
+    "mode", [{"cut": 3, "old": 1}, {"stall": 3}, {"malformed": 3}, {"noend": 1}]
+)
 def test_a_model_that_breaks_off_is_never_a_short_success(
     fleet: Fleet, mode: dict[str, int]
 ) -> None:
@@ -63,7 +61,7 @@ def test_a_model_that_breaks_off_is_never_a_short_success(
     events = fleet.stack.events(fleet.stack.post("Write a haiku [[fake n=6]]"))
     kinds = [kind for _, kind, _ in events]
     assert kinds.count("restarted") == 1
-    assert kinds.index("restarted") < kinds.index("started", 3)
+    assert kinds.index("restarted") == kinds.index("started", 3) + 1
     assert kinds[-1] == "completed"
     assert text_of(events) == "".join(f" w{n}" for n in range(6))
 
@@ -71,7 +69,7 @@ def test_a_model_that_breaks_off_is_never_a_short_success(
 def test_when_all_fail_the_last_word_says_what_was_tried(fleet: Fleet) -> None:
     fleet.fast.control(fail=500)
     fleet.tool.control(refuse=1)
-    fleet.large.control(loading=1)
+    fleet.large.control(fail=503)
     job = fleet.stack.ended(fleet.stack.post("Write a haiku"))
     assert job["status"] == "failed"
     assert job["error"]["code"] == "all_models_unavailable"
@@ -88,40 +86,3 @@ def test_a_request_that_the_model_refuses_is_the_callers_and_is_not_tried_elsewh
     assert job["status"] == "failed"
     assert (job["error"]["code"], job["error"]["fault"]) == ("refused", "caller")
     assert len(job["tried"]) == 1
-
-
-def test_a_job_whose_worker_drains_goes_on_elsewhere(fleet: Fleet) -> None:
-    first = fleet.stack.processes["worker-large"]
-    job_id = fleet.stack.post("Hi [[fake n=60 tps=40]]", model="large")
-    fleet.stack.until_status(job_id, "running")
-    first.terminate()
-    assert first.wait(15) == 0
-    fleet.stack.start_worker("large")
-    job = fleet.stack.ended(job_id)
-    assert (job["status"], job["attempt"]) == ("completed", 2)
-    assert text_of(fleet.stack.events(job_id)) == "".join(f" w{n}" for n in range(60))
-    fleet.stack.wait_ready("large")
-
-
-def test_a_job_whose_worker_is_killed_goes_on_within_its_lease_and_a_second(fleet: Fleet) -> None:
-    fleet.stack.start_worker("large")
-    wait_until(
-        lambda: fleet.stack.client.get("/health").json()["models"]["large"]["workers"] == 2,
-        "there are two workers",
-        20,
-    )
-    job_id = fleet.stack.post("Hi [[fake n=60 tps=40]]", model="large")
-    with fleet.stack.reading(job_id) as stream:
-        started = next(data for _, kind, data in stream if kind == "started")
-        next(event for event in stream if event[1] == "token")
-        os.kill(int(started["worker"].rpartition(":")[2]), signal.SIGKILL)
-        killed = time.monotonic()
-        next(event for event in stream if event[1] == "started")
-        waited_s = time.monotonic() - killed
-        assert list(stream)[-1][1] == "completed"
-    assert waited_s < LEASE_S + 1
-    job = fleet.stack.job(job_id)
-    assert (job["status"], job["attempt"]) == ("completed", 2)
-    assert job["answer"]["content"] == "".join(f" w{n}" for n in range(60))
-    kinds = [kind for _, kind, _ in fleet.stack.events(job_id)]
-    assert kinds.count("restarted") == 1

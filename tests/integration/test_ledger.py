@@ -11,9 +11,9 @@ import pytest_asyncio
 from redis.exceptions import ConnectionError
 
 from fleet.dispatch import Dispatcher
-from fleet.events import Event, Kind, event_data
+from fleet.events import Event, Kind, Piece, event_data
 from fleet.job import MOVES, TERMINAL, Job, Status, new_job_id
-from fleet.journal import Piece, Writer
+from fleet.journal import Writer
 from fleet.ledger import Created, HandOver, Ledger, Routed, Write, connect
 from fleet.line import CONNECT_TIMEOUT_S, Line
 from fleet.listener import Listener

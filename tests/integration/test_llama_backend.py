@@ -10,7 +10,7 @@ import pytest
 
 from fleet.catalogue import Model
 from fleet.errors import FleetError, Refused, ServerFailed, ServerLoading, StreamCut
-from fleet.journal import Piece
+from fleet.events import Piece
 from workers.backend import End
 from workers.llama import LlamaServer
 

@@ -44,6 +44,7 @@ def test_an_open_door_needs_a_key(host: str) -> None:
     with pytest.raises(ConfigError, match="FLEET_API__KEY"):
         refuse_open_door(Settings(api=Api(host=host)))
     refuse_open_door(Settings(api=Api(host=host, key="k")))
+    refuse_open_door(Settings(api=Api(host=host, keys={"alice": "k" * 16})))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])

@@ -89,6 +89,9 @@ def test_each_key_goes_only_to_the_process_that_needs_it(
     specs = plan_processes(settings, facts(settings, ANTHROPIC_API_KEY=SECRET, FLEET_API__KEY="k"))
     assert [s.name for s in specs if "ANTHROPIC_API_KEY" in s.env] == ["claude"]
     assert [s.name for s in specs if "FLEET_API__KEY" in s.env] == ["api"]
+    keys = {"FLEET_API__KEYS": "{}", "FLEET_API__KEYS__EVE": "k" * 16}
+    specs = plan_processes(settings, facts(settings, **keys))
+    assert [s.name for s in specs if keys.keys() & s.env.keys()] == ["api"]
     strangers = [s for s in specs if s.role in ("valkey", "llama-server")]
     assert not [key for s in strangers for key in s.env if key.startswith("FLEET_")]
 

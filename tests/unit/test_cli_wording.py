@@ -90,7 +90,7 @@ def health(**tool: Any) -> dict[str, Any]:
     ("model", "report", "said"),
     [
         ("tool", None, "still waiting: the API does not answer"),
-        ("tool", {"redis": "refused"}, "still waiting: Redis does not answer"),
+        ("tool", {"redis": "Its memory is full."}, "still waiting: Its memory is full."),
         ("tool", {"status": "down"}, "still waiting: the fleet is down"),
         (None, {"router": {"workers": 0}}, "still waiting: no router runs"),
         (None, health(), "still waiting for the router: 2 jobs in its queue"),

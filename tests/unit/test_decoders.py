@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import ContextExceeded, Refused, ServerFailed, ServerLoading, StreamCut
-from fleet.journal import Piece
+from fleet.events import Piece
 from workers.backend import End
 from workers.chunks import ChatDecoder, error_of
 from workers.sse import DataLines

@@ -128,7 +128,12 @@ class TestCompose:
         for name in OURS:
             waits = services()[name]["depends_on"]
             assert "valkey" in waits
-            assert {wait["condition"] for wait in waits.values()} == {"service_healthy"}
+            healthy = {other for other, w in waits.items() if w["condition"] == "service_healthy"}
+            assert set(waits) - healthy == ({"api"} if name in WORKERS else set())
+
+    def test_the_api_outlives_the_workers_whose_answers_it_shows(self) -> None:
+        for worker in WORKERS:
+            assert services()[worker]["depends_on"]["api"] == {"condition": "service_started"}
 
     def test_no_secret_stands_in_a_file(self) -> None:
         text = (ROOT / "docker-compose.yml").read_text()
@@ -283,21 +288,38 @@ class TestImage:
     def test_a_role_is_well_as_long_as_it_reports(self, redis_url: str) -> None:
         from fleet.names import NODES, node_key
 
-        node = "fast@container:7"
+        node, port = "fast@container:7", free_port()
         with Redis.from_url(redis_url) as redis:
-            assert not alive(redis_url, "container")
+            assert not alive(redis_url, "container", port)
             redis.sadd(NODES, node)
-            assert not alive(redis_url, "container")
+            assert not alive(redis_url, "container", port)
             redis.set(node_key(node), "{}", ex=5)
-            assert alive(redis_url, "container")
-            assert not alive(redis_url, "contain")
+            assert alive(redis_url, "container", port)
+            assert not alive(redis_url, "contain", port)
+
+    def test_an_api_is_well_as_long_as_it_is_ready(self, redis_url: str, tmp_path: Path) -> None:
+        port = free_port()
+        env = {"FLEET_REDIS_URL": redis_url, "FLEET_API__PORT": str(port)}
+        log = tmp_path / "api.log"
+        api = start_process([sys.executable, "-m", "cli.main", "api"], log, env=env)
+        try:
+            wait_until(lambda: alive(redis_url, "container", port), "the API is well", 20)
+            with Redis.from_url(redis_url) as redis:
+                redis.config_set("maxmemory", "1mb")
+                assert not alive(redis_url, "container", port)
+                redis.config_set("maxmemory", "0")
+        finally:
+            stop_process(api)
+
+    def test_it_says_by_itself_whether_it_is_well(self) -> None:
+        assert 'CMD ["python", "/opt/fleet/alive.py"]' in (DEPLOY / "Dockerfile").read_text()
 
 
-def alive(url: str, host: str) -> bool:
+def alive(url: str, host: str, port: int) -> bool:
     """What the container's health check says, in a host of that name."""
     code = f"import socket, runpy; socket.gethostname = lambda: {host!r}; "
     code += f"runpy.run_path({str(DEPLOY / 'alive.py')!r}, run_name='__main__')"
-    env = {"FLEET_REDIS_URL": url, "PYTHONPATH": str(ROOT)}
+    env = {"FLEET_REDIS_URL": url, "FLEET_API__PORT": str(port), "PYTHONPATH": str(ROOT)}
     result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=False)
     assert result.stderr == b""
     return result.returncode == 0
@@ -312,7 +334,7 @@ class TestExampleFile:
         text = (DEPLOY / "fleet.example.toml").read_text()
         shown = tmp_path / "shown.toml"
         shown.write_text(re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.MULTILINE))
-        assert len(tomllib.loads(shown.read_text())["api"]) == 3
+        assert len(tomllib.loads(shown.read_text())["api"]) == 4
         assert load(shown) == load(DEPLOY / "fleet.example.toml")
 
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from fleet.events import (
     Event,
     Kind,
+    Piece,
     decode_announcement,
     event_data,
     fold,
     reasoning_event,
     text_event,
 )
-from fleet.journal import Piece, merged
+from fleet.journal import merged
 
 pieces = st.lists(
     st.one_of(

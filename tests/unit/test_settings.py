@@ -56,6 +56,17 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
         ("models = 3\n", ["models"]),
         ("[workers]\ndrain_s = inf\n", ["workers.drain_s"]),
         (SMALLEST.format("a", 1) + '[router]\ndefault_route = "tol"\n', ["no model serves 'tol'"]),
+        ('[api]\nkeys = { "A b" = "x" }\n', ["api.keys: name 1", "a-z 0-9 . _ -"]),
+        ('[api]\nkeys = { eve = "short" }\n', ["api.keys: the key of 'eve'", "openssl"]),
+        (f'[api]\nkeys = {{ eve = "{"a b" * 9}" }}\n', ["none of them a space"]),
+        (
+            f'[api]\nkeys = {{ eve = "{"k" * 16}", bob = "{"k" * 16}" }}\n',
+            ["api.keys: 'bob' and 'eve' have the same key"],
+        ),
+        (
+            f'[api]\nkey = "{"k" * 16}"\nkeys = {{ eve = "{"k" * 16}" }}\n',
+            ["'eve' and `api.key` have the same key"],
+        ),
         ("[store]\nretention_s = 60\n[limits]\ndeadline_s = 61\n", ["store.retention_s"]),
     ],
 )
@@ -89,6 +100,60 @@ def test_a_mistake_in_the_environment_is_named_too(
     with pytest.raises(ConfigError) as error:
         load(config)
     assert told in error.value.message
+
+
+SECRET = "s3cret-0123456789"
+
+
+def test_keys_of_callers_come_from_file_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text(f'[api]\nkey = "k"\nkeys = {{ alice = "{SECRET}" }}\n')
+    monkeypatch.setenv("FLEET_API__KEYS", f'{{"bob": "{SECRET}-bob"}}')
+    monkeypatch.setenv("FLEET_API__KEYS__EVE", f"{SECRET}-eve")
+    api = load(path).api
+    assert api.callers == {
+        "k": "default",
+        SECRET: "alice",
+        f"{SECRET}-bob": "bob",
+        f"{SECRET}-eve": "eve",
+    }
+    assert api.own_key == "k"
+    assert SECRET not in repr(api)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'keys = "{SECRET}"',
+        f'keys = ["{SECRET}"]',
+        f'keys = {{ "{SECRET} {SECRET}" = "alice" }}',
+        f'keys = {{ alice = ["{SECRET}"] }}',
+        f'keys = {{ alice = "{SECRET}", bob = "{SECRET}" }}',
+        f'keys = {{ alice = "{SECRET} " }}',
+        "keys = { alice = 1234567890123456 }",
+        f'key = ["{SECRET}"]',
+        "key = 1234567890123456",
+    ],
+)
+def test_a_mistake_in_a_key_never_shows_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text(f"[api]\n{text}\n")
+    with pytest.raises(ConfigError, match=r"  api\.key") as error:
+        load(path)
+    assert SECRET not in error.value.message
+    assert "1234567890123456" not in error.value.message
+
+
+@pytest.mark.parametrize("value", [SECRET, f'{{"alice": "{SECRET}"', f'["{SECRET}"]', "3"])
+def test_a_mistake_in_the_variable_of_keys_never_shows_them(
+    config: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("FLEET_API__KEYS", value)
+    with pytest.raises(ConfigError, match=r"(?i)api[._]+keys: ") as error:
+        load(config)
+    assert SECRET not in error.value.message
 
 
 def test_a_missing_file_and_a_missing_preset_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""What is wrong with a fleet, and what helps, in words. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def problems(redis: str, routers: int, models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One sentence for each thing that is wrong, with its cure; the worst first."""
+    found = [redis] if redis else []
+    if not routers:
+        found.append("No router lives: start one with `fleet router`.")
+    return [*found, *(text for name, model in models.items() for text in _of_model(name, model))]
+
+
+def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[str]:
+    if not model["workers"]:
+        yield f"No worker serves `{name}`: start one with `fleet worker {name}`."
+    elif model["server"] == "down":
+        yield f"The server of `{name}` does not answer: start it, or correct the model's url."
+    elif model["server"] == "loading":
+        yield f"The server of `{name}` is loading its model: wait; a large one takes minutes."
