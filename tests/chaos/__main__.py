@@ -22,7 +22,7 @@ from tests.chaos.run import Outcome, Plan, run
 from tests.chaos.soak import soak
 
 #: More than 10,000 jobs and 200 faults on two cores: most answers are short.
-LONG = Plan(seed=11, seconds=640, rate=18, gap_s=0.7, hang_most_s=12, mix=Mix(sizes=(90, 8, 2)))
+LONG = Plan(seed=11, seconds=570, rate=18, gap_s=0.3, hang_most_s=12, mix=Mix(sizes=(90, 8, 2)))
 
 
 def main() -> None:

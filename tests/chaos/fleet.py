@@ -177,9 +177,9 @@ class Fleet:
         """A new process, and when it is ready SIGTERM for the old one; its pid when it has gone."""
         old = self.process(name)
         self.spawn(name)
-        with suppress(AssertionError):  # Redis may be away: then an operator's patience ends, too
-            pid = self.process(name).pid
-            await until(lambda: self._registered(pid), f"{name} is ready", READY_S)
+        with suppress(TimeoutError):  # Redis may be away: then an operator's patience ends, too
+            async with asyncio.timeout(READY_S):
+                await self._ready(self.process(name).pid)
         old.terminate()
         await self._gone(name, old)
         return old.pid
@@ -193,6 +193,12 @@ class Fleet:
         self.spawn(name)
         self._held.discard(name)
         return old.pid
+
+    async def _ready(self, pid: int) -> None:
+        while True:
+            if await asyncio.to_thread(self._registered, pid):
+                return
+            await asyncio.sleep(0.1)
 
     def _registered(self, pid: int) -> bool:
         try:
@@ -249,5 +255,6 @@ def freeze(pid: int) -> None:
 
 
 def thaw(pid: int) -> None:
-    """SIGCONT."""
-    os.kill(pid, signal.SIGCONT)
+    """SIGCONT, if it has not been killed meanwhile."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
