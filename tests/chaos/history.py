@@ -130,6 +130,8 @@ class History:
     refused: tuple[tuple[str, str], ...] = ()
     #: Anything else that must not be, as sentences.
     remarks: tuple[str, ...] = ()
+    #: When the harness itself stood still, so that its clock says nothing.
+    stalls: tuple[Fault, ...] = ()
     max_attempts: int = 5
     lease_s: float = 2.0
     #: Streams at once of one worker.

@@ -18,7 +18,7 @@ GRACE_S = 5.0
 #: A fault that was over so many seconds before is not in the way.
 CALM_S = 1.0
 #: Faults that can hold up the recovery from another one.
-DISTURBING = MODEL_FAULTS | REDIS_FAULTS | WORKER_FAULTS
+DISTURBING = MODEL_FAULTS | REDIS_FAULTS | WORKER_FAULTS | {"stall"}
 
 
 class Recovery(NamedTuple):
@@ -175,6 +175,6 @@ def _recovery(
         other is not fault
         and other.name in DISTURBING
         and other.overlaps(since - CALM_S, since + seconds)
-        for other in history.faults
+        for other in (*history.faults, *history.stalls)
     )
     return Recovery(what, job.id, fault, seconds, bound, disturbed)

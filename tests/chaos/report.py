@@ -24,7 +24,8 @@ def text(outcome: Outcome) -> str:
         f"  attempts  {_counts(attempts(history))}",
         f"  readers   {len(readers)} with {sum(len(r.seen) for r in readers)} events, "
         f"{sum(r.comebacks for r in readers)} comebacks",
-        f"  load      {outcome.retries} requests sent again",
+        f"  load      {outcome.retries} requests sent again; the harness itself stalled "
+        f"{len(history.stalls)} times",
         f"  restarts  {_counts(Counter(f'{e.name} ({e.status})' for e in outcome.exits))}",
     ]
     lines += [f"    {one.name} said: {one.words}" for one in outcome.exits if one.words]

@@ -4,19 +4,21 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.chaos import collect
 from tests.chaos.door import Door
 from tests.chaos.faults import NAMES
 from tests.chaos.fleet import LEASE_S, MAX_ATTEMPTS, SLOTS, Exit, Fleet
 from tests.chaos.garbage import proof
-from tests.chaos.history import History
+from tests.chaos.history import Fault, History
 from tests.chaos.lanes import Chaos
 from tests.chaos.load import Load
 from tests.chaos.orders import Mix, orders
 from tests.chaos.recovery import Recovery, late, recoveries
+from tests.chaos.stalls import watch
 from tests.chaos.verifier import Wrong, judge
 
 #: Nothing may happen in this time after the last job has ended: it is longer than a lease,
@@ -65,12 +67,13 @@ async def run(fleet: Fleet, plan: Plan, say: Say) -> Outcome:
         async with contextlib.aclosing(door), fleet.supervised():
             load = Load(door, orders(plan.seed, plan.mix), plan.rate)
             chaos = Chaos(fleet, plan.seed, plan.faults, plan.gap_s, plan.hang_most_s, load.streams)
-            async with _progress(load, chaos, fleet, say):
+            stalls: list[Fault] = []
+            async with _meanwhile(watch(stalls)), _meanwhile(_progress(load, chaos, fleet, say)):
                 async with asyncio.TaskGroup() as group:
                     group.create_task(load.run(plan.seconds))
                     group.create_task(chaos.run(plan.seconds))
                 await _quiet(load, door, plan)
-            history = await _history(fleet, load, chaos, door)
+            history = await _history(fleet, load, chaos, door, stalls)
     finally:
         await fleet.stop()
     found = tuple(recoveries(history))
@@ -87,7 +90,9 @@ async def _quiet(load: Load, door: Door, plan: Plan) -> None:
     await asyncio.sleep(QUIET_S)
 
 
-async def _history(fleet: Fleet, load: Load, chaos: Chaos, door: Door) -> History:
+async def _history(
+    fleet: Fleet, load: Load, chaos: Chaos, door: Door, stalls: list[Fault]
+) -> History:
     ids = [job.id for job in load.accepted]
     shown = await collect.show(door, ids)
     with fleet.redis() as redis:
@@ -104,6 +109,7 @@ async def _history(fleet: Fleet, load: Load, chaos: Chaos, door: Door) -> Histor
             *([f"{never} posts were never accepted"] if never else ()),
             *(["a pickle from a queue was executed"] if proof(fleet.folder).exists() else ()),
         ),
+        stalls=tuple(stalls),
         max_attempts=MAX_ATTEMPTS,
         lease_s=LEASE_S,
         slots=SLOTS,
@@ -111,23 +117,24 @@ async def _history(fleet: Fleet, load: Load, chaos: Chaos, door: Door) -> Histor
     )
 
 
-@contextlib.asynccontextmanager
-async def _progress(load: Load, chaos: Chaos, fleet: Fleet, say: Say) -> AsyncIterator[None]:
-    """Meanwhile, a line every few seconds."""
+async def _progress(load: Load, chaos: Chaos, fleet: Fleet, say: Say) -> None:
+    """A line every few seconds."""
     began = time.monotonic()
+    while True:
+        await asyncio.sleep(PROGRESS_S)
+        last = chaos.done[-1] if chaos.done else None
+        say(
+            f"{time.monotonic() - began:5.0f} s  {len(load.accepted)} jobs accepted, "
+            f"{load.busy} under way, {len(chaos.done)} faults, "
+            f"{len(fleet.exits)} restarts by the supervisor"
+            + (f"; last fault: {last.name} ({last.victim})" if last else "")
+        )
 
-    async def tell() -> None:
-        while True:
-            await asyncio.sleep(PROGRESS_S)
-            last = chaos.done[-1] if chaos.done else None
-            say(
-                f"{time.monotonic() - began:5.0f} s  {len(load.accepted)} jobs accepted, "
-                f"{load.busy} under way, {len(chaos.done)} faults, "
-                f"{len(fleet.exits)} restarts by the supervisor"
-                + (f"; last fault: {last.name} ({last.victim})" if last else "")
-            )
 
-    task = asyncio.create_task(tell())
+@contextlib.asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Something that goes on beside the rest, and ends with it."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:

@@ -48,6 +48,12 @@ def test_a_fault_in_the_way_excuses() -> None:
     assert late(found) == []
 
 
+def test_a_stall_of_the_harness_excuses() -> None:
+    stall = Fault("stall", "the harness", T0 + 3.5, T0 + 4.2)
+    [found] = recoveries(History((KILLED_JOB,), (KILLED,), stalls=(stall,)))
+    assert found.disturbed
+
+
 def test_no_free_slot_excuses() -> None:
     busy = a_job((*LOG[:2], LOG[2]._replace(data={**LOG[2].data, "worker": "fast@host:12",
                                                   "model": "fast"})))  # fmt: skip
