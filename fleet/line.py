@@ -87,6 +87,7 @@ class Line:
             self._wire, self._hangs = None, True
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._attempt(), name="redis-connect")
+            self._connecting.add_done_callback(_heard)
         try:
             async with asyncio.timeout(self._hurry_s if self._hangs else None):
                 return await asyncio.shield(self._connecting)
@@ -125,6 +126,12 @@ class Line:
             wire.hang_up()
             raise
         return wire
+
+
+def _heard(connecting: "asyncio.Task[_Wire]") -> None:
+    """Whoever waited may have gone; how the try has ended is told to the next one."""
+    if not connecting.cancelled():
+        connecting.exception()
 
 
 def _tls(address: dict[str, Any]) -> ssl.SSLContext | None:

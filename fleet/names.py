@@ -9,6 +9,7 @@ fleet:jobs               zset    permanent; trimmed to `[store] index_size`
 fleet:due                zset    permanent; jobs that have not ended, by their next check
 fleet:due:later          zset    permanent; jobs that wait for a next try, by its time
 fleet:due:load           hash    permanent; each caller's jobs that have not ended
+fleet:due:looked         hash    permanent; when a reaper has looked
 fleet:waiting:{q}        zset    permanent; the jobs that wait in a queue, as they will be served
 fleet:waiting:{q}:turns  hash    permanent; gone when nobody waits there
 fleet:claim:{c}          string  a minute; which job a claim has got

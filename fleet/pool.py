@@ -226,6 +226,10 @@ def begin_at_once(task: Any, app: Any, consumer: Any, **options: Any) -> Callabl
             pool.begin(task.name, message.headers["id"], message.body, content)
         try:
             return book(message, body, *rest, **more)
+        except (ValueError, TypeError):  # whoever wrote it, it must not end the worker
+            log.exception("a message that calls no task was dropped")
+            message.reject()
+            return None
         finally:
             pool.forget(message.headers["id"])
 

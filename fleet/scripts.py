@@ -14,11 +14,15 @@ _PRELUDE = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
 
 
 class Script:
-    """One script. `keys` and `args` are in the order that the script's head lists."""
+    """One script. `keys` and `args` are in the order that the script's head lists.
 
-    def __init__(self, name: str) -> None:
+    When Redis' memory is full no job is taken in; those that are in go on to their ends.
+    """
+
+    def __init__(self, name: str, *, when_full: bool = True) -> None:
         body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
-        self.source = f"{_PRELUDE}\n{body}"
+        head = "#!lua flags=allow-oom" if when_full else "#!lua"
+        self.source = f"{head}\n{_PRELUDE}\n{body}"
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(
@@ -43,7 +47,7 @@ class Script:
         await line.call("SCRIPT", "LOAD", self.source)
 
 
-CREATE = Script("create")
+CREATE = Script("create", when_full=False)
 TAKE = Script("take")
 ROUTE = Script("route")
 CLAIM = Script("claim")

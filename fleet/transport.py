@@ -9,7 +9,9 @@ What is lost if Redis dies between a note and its answer is what is lost without
 wake-up. The ledger knows the job (docs/adr/0001).
 """
 
+import logging
 from contextlib import suppress
+from queue import Empty
 from time import time
 from typing import Any
 
@@ -19,6 +21,8 @@ from kombu.transport import redis as stock
 from kombu.transport.virtual import QoS as VirtualQoS
 from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError
+
+log = logging.getLogger(__name__)
 
 #: Answers that may be outstanding before one is waited for.
 OWED_MOST = 64
@@ -111,6 +115,14 @@ class Channel(stock.Channel):  # type: ignore[misc]
         if self.connection.client is None:
             raise ConnectionError("the connection to Redis has been closed")
         return super()._connparams(asynchronous)
+
+    def _brpop_read(self, **options: Any) -> Any:
+        """Read a message; one that is none is dropped and does not end the worker."""
+        try:
+            return super()._brpop_read(**options)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            log.exception("bytes in a queue that are no message were dropped")
+            raise Empty from error
 
     def close(self) -> None:
         """Give the notes' connection back."""

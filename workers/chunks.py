@@ -82,7 +82,7 @@ def error_of(body: Any, status: int) -> ModelError:
     if kind == "exceed_context_size_error":
         size, room = error.get("n_prompt_tokens"), error.get("n_ctx")
         return ContextExceeded(f"The prompt has {size} tokens, the model's context {room}.")
-    if status == 503:
+    if status == 503 and "loading" in message.lower():
         return ServerLoading(message)
     if 400 <= status < 500 and status not in (401, 403, 404, 408, 429):
         return Refused(message)

@@ -16,6 +16,9 @@ from workers.backend import Backend
 
 log = logging.getLogger(__name__)
 
+#: Generations that Redis is told about in one go.
+TOGETHER_MOST = 50
+
 
 class Generations:
     """The kept generations of one worker's server."""
@@ -71,14 +74,17 @@ class Generations:
 
     async def _forget(self) -> None:
         while True:
-            generation = await self._over.get()
+            over = [await self._over.get()]
+            while not self._over.empty() and len(over) < TOGETHER_MOST:
+                over.append(self._over.get_nowait())
             try:
                 if self._backend.server:
-                    await self._drop([generation])
-            except (StoreUnavailable, TryNext) as error:  # a search will find it again
+                    await self._drop(over)
+            except (StoreUnavailable, TryNext) as error:  # a search will find them again
                 log.debug("generations: %s", error)
             finally:
-                self._over.task_done()
+                for _ in over:
+                    self._over.task_done()
 
     async def _search(self) -> None:
         while True:

@@ -100,7 +100,8 @@ class Runner:
         self._max_attempts = settings.workers.max_attempts
         self._known = {entry.name for entry in settings.models}
         self._generations = Generations(backend, ledger, settings.workers.lease_s)
-        self._running: dict[str, Running] = {}
+        #: By attempt: of one job there may be two here, the older one winding down.
+        self._running: dict[tuple[str, int], Running] = {}
         self._claims = count(1)
         #: Calls of `run` under way; how many of them are still claiming; the jobs that were
         #: stopped since the first of those began.
@@ -145,8 +146,10 @@ class Runner:
 
     def stop(self, job_id: str, reason: Stop) -> None:
         """Stop the stream of that job if it runs here; the server's slot becomes free."""
-        if running := self._running.get(job_id):
+        here = [running for running in self._running.values() if running.job.id == job_id]
+        for running in here:
             running.stop(reason)
+        if here:
             return
         if self._claiming:
             self._stopped_meanwhile.add(job_id)
@@ -187,13 +190,13 @@ class Runner:
     async def _see_to(self, claim: Claim) -> None:
         job = claim.job
         running = Running(claim, self._writer.open(job))
-        self._running[job.id] = running
+        self._running[job.id, job.attempt] = running
         self._generations.use(job.generation)
         whole = False
         try:
             whole = await self._attempt(running)
         finally:
-            del self._running[job.id]
+            del self._running[job.id, job.attempt]
             if whole:
                 self._generations.over(job.generation)
             else:  # the record tells whether anybody goes on with it

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from fleet.catalogue import Model
 from fleet.dispatch import Dispatcher
+from fleet.insist import insist
 from fleet.journal import Writer
 from fleet.ledger import Ledger, connect
 from fleet.listener import Callback, Listener
@@ -44,7 +45,7 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
         listener = Listener(settings)
         await listener.start()
         stack.push_async_callback(listener.stop)
-        await listener.add(CANCELS_CHANNEL, _canceller(runner))
+        await insist(lambda: listener.add(CANCELS_CHANNEL, _canceller(runner)))
         state = ServerState(backend)
         heartbeat = Heartbeat(
             ledger,

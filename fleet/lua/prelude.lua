@@ -37,13 +37,18 @@ local function write(log, channel, seq, events)
   return seq
 end
 
--- Beside `due`: jobs that wait for a next try, by its time; jobs of each caller that have not ended.
+-- Beside `due`: jobs that wait for a next try, by its time; jobs of each caller that have not ended;
+-- when a reaper has looked.
 local function later_of(due)
   return due .. ':later'
 end
 
 local function load_of(due)
   return due .. ':load'
+end
+
+local function looked_of(due)
+  return due .. ':looked'
 end
 
 -- A queue's jobs stand in a zset in the order in which they will be served: by priority, and

@@ -1,17 +1,28 @@
 -- Jobs for which something is due: a lease that has run out, a deadline, a next try, a lost message.
 -- `due` holds every job that has not ended, with the time at which to look at it next.
+-- Beside it stands when somebody looked last.
 -- KEYS  1 due (zset)   2.. the lines (zsets)
 -- ARGV  1 prefix of job hashes   2 jobs looked at, at most   3 ms until a job that is reported is
 --       looked at again   4 ms that a line may have more jobs than messages
 --       5 1 if the queues are lists here, else 0   6.. four lists for each line
 -- Returns a flat list: job id, what is due (`late`: end it; `wake`: send a message to its line),
 -- model ('' before it is routed), attempt, priority, ...
+local UNSEEN_MS, SPARED_MS = 2000, 2500
 local found = {}
 local function report(id, what, model, attempt, priority)
   for _, value in ipairs({id, what, model or '', attempt or '0', priority or '0'}) do
     found[#found + 1] = value
   end
 end
+
+-- Somebody looks all the time; if nobody has, Redis was away, and whoever holds a lease could
+-- not renew it: such leases run on for a while.
+local looked = redis.call('HMGET', looked_of(KEYS[1]), 'at', 'spared_until')
+local spared_until = tonumber(looked[2] or 0)
+if looked[1] and now - tonumber(looked[1]) > UNSEEN_MS then
+  spared_until = now + SPARED_MS
+end
+redis.call('HSET', looked_of(KEYS[1]), 'at', now_text, 'spared_until', text(spared_until))
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_text, 'LIMIT', 0, ARGV[2])) do
   local record = redis.call('HMGET', ARGV[1] .. id, 'status', 'lease_until', 'deadline_at', 'model',
@@ -25,8 +36,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_text, 'LIMI
     if latest <= now then
       again = now + ARGV[3]
       report(id, 'late')
-    elseif lease > now then
-      again = math.min(lease, latest)
+    elseif lease > now or (lease > 0 and spared_until > now) then
+      again = math.min(math.max(lease, spared_until), latest)
     elseif lease > 0 and not redis.call('ZSCORE', record[8], id) then
       join(record[8], id, record[6], record[7], true)
       report(id, 'wake', record[4], record[5], record[6])

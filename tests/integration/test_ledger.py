@@ -133,6 +133,23 @@ async def test_a_worker_that_was_only_late_keeps_its_job_and_is_watched_again(
     assert (await claimed(ledger, job_id, "b")).attempt == 2
 
 
+async def test_an_outage_in_which_no_lease_could_be_renewed_burns_no_attempt(
+    ledger: Ledger,
+) -> None:
+    job_id = await routed(ledger)
+    job = await claimed(ledger, job_id)
+    assert await ledger.reap() == []
+    await asyncio.sleep(0.25)
+    await ledger.line.call("HINCRBY", f"{DUE}:looked", "at", -2_500)
+    for _ in range(2):
+        assert await ledger.reap() == []
+    assert await ledger.renew(job)
+    await asyncio.sleep(0.25)
+    await ledger.line.call("HSET", f"{DUE}:looked", "spared_until", 0)
+    await ledger.line.call("ZADD", DUE, 1, job_id)
+    assert await ledger.reap() == [job_id]
+
+
 async def test_an_old_attempt_is_fenced_from_every_write(ledger: Ledger) -> None:
     job_id = await routed(ledger)
     old = await claimed(ledger, job_id)
@@ -440,8 +457,7 @@ async def test_nothing_is_due_for_a_job_that_has_ended(ledger: Ledger) -> None:
     cancelled = await created(ledger)
     await ledger.cancel(cancelled)
     await ledger.finish(finished, finished.seq, Status.COMPLETED, DONE, {})
-    left = await ledger.line.call("KEYS", "fleet:due*")
-    assert left == []
+    assert await ledger.line.call("EXISTS", DUE, f"{DUE}:later", f"{DUE}:load") == 0
     assert await ledger.line.call("KEYS", "fleet:waiting*") == []
 
 

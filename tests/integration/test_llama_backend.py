@@ -77,7 +77,8 @@ async def test_the_same_answer_comes_out_of_any_packets(size: int) -> None:
     ("answer", "kind"),
     [
         (b"HTTP/1.1 400 Bad\r\n\r\n" + b'{"error":{"message":"no"}}', Refused),
-        (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}", ServerLoading),
+        (b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}", ServerFailed),
+        (b"HTTP/1.1 503 Busy\r\n\r\n" + b'{"error":{"message":"Loading model"}}', ServerLoading),
         (b"HTTP/1.1 500 Oh\r\nContent-Length: 4\r\n\r\noops", ServerFailed),
         (b"HTTP/1.1 301 Moved\r\nLocation: http://evil\r\nContent-Length: 0\r\n\r\n", ServerFailed),
         (b"SSH-2.0-OpenSSH\r\n", StreamCut),
