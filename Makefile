@@ -1,7 +1,7 @@
 # Every target runs in the project's own environment; `uv sync --extra demo` makes it.
 RUN = uv run --extra demo
 
-.PHONY: check format lint types contracts test e2e all wheel
+.PHONY: check format lint types contracts test e2e chaos chaos-long soak scorecard all wheel
 
 check: lint types contracts test  ## what every commit must pass
 
@@ -20,10 +20,22 @@ contracts:
 	$(RUN) lint-imports
 
 test:  ## unit and integration: real Valkey, real Celery workers, fake model servers
-	$(RUN) pytest -m "not e2e"
+	$(RUN) pytest -m "not e2e and not chaos"
 
 e2e:  ## `fleet up` as processes, with a real llama-server and a real small model
 	$(RUN) pytest -m e2e
+
+chaos:  ## every fault under load, three times 100 s: no job lost, no token twice
+	$(RUN) python -m tests.chaos run --seed 1 2 3
+
+chaos-long:  ## over 10,000 jobs and 200 faults in one run, about twelve minutes
+	$(RUN) python -m tests.chaos long
+
+soak:  ## ten minutes of load without faults: memory, descriptors and keys stay flat
+	$(RUN) python -m tests.chaos soak
+
+scorecard:  ## the same kills against plain Celery and against the fleet
+	$(RUN) python -m tests.chaos scorecard
 
 all: lint types contracts
 	$(RUN) pytest
