@@ -12,8 +12,8 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
-from typing import Any
+from contextlib import asynccontextmanager, suppress
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -79,6 +79,13 @@ class _Response:
         return self.parser.get_status_code()
 
 
+def _step(parts: list[Piece | End], place: int) -> Step:
+    last = parts[-1]
+    if isinstance(last, End):
+        return Step([part for part in parts if isinstance(part, Piece)], place, last)
+    return Step(cast(list[Piece], parts), place)
+
+
 class LlamaServer:
     """One llama-server. `request` is `JobRequest.for_model()`; always asked to stream."""
 
@@ -108,14 +115,12 @@ class LlamaServer:
         """See `Backend.server`."""
         return self._model.base_url if self._keeps else ""
 
-    async def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
+    def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
         """See `Backend.stream`."""
         payload = json.dumps(self._body(request), separators=(",", ":")).encode()
         named = f"X-Conversation-Id: {generation}\r\n" if generation else ""
         posted = self._head("POST", "/v1/chat/completions", len(payload), named) + payload
-        async with aclosing(self._following(posted, generation, 0)) as steps:
-            async for step in steps:
-                yield step
+        return self._following(posted, generation, 0)
 
     async def attach(self, generation: str, place: int) -> Steps | None:
         """See `Backend.attach`."""
@@ -129,45 +134,33 @@ class LlamaServer:
 
     async def _following(self, opening: bytes, generation: str, place: int) -> Steps:
         """The steps of a stream; a kept one goes on after a connection that breaks."""
-        decoder = ChatDecoder()
-        breaks = 0
+        decoder, breaks = ChatDecoder(), 0
+        patience = self._model.timeouts.first_token_s
         while True:
             try:
-                async with aclosing(self._reading(opening, decoder, place)) as steps:
-                    async for step in steps:
-                        place, breaks = step.place, 0
-                        yield step
-                return
+                async with self._connection() as (reader, writer):
+                    writer.write(opening)
+                    response, lines = _Response(), DataLines(place)
+                    while True:
+                        data = response.feed(await self._read(reader, patience))
+                        if not response.begun:
+                            continue
+                        if response.status != 200:
+                            raise await self._refusal(reader, response, data, kept=bool(place))
+                        parts = [part for line in lines.feed(data) for part in decoder.decode(line)]
+                        place = lines.place
+                        if parts:
+                            breaks, patience = 0, self._model.timeouts.between_tokens_s
+                            yield _step(parts, place)
+                        if decoder.done:
+                            return
+                        if response.complete:
+                            raise StreamCut
             except StreamCut:
                 breaks += 1
                 if not generation or breaks > BREAKS_MOST or not await self._has(generation, place):
                     raise
                 opening = self._asking_for(generation, place)
-
-    async def _reading(self, opening: bytes, decoder: ChatDecoder, place: int) -> Steps:
-        """The steps of one connection. `place` is the byte at which its stream begins."""
-        async with self._connection() as (reader, writer):
-            writer.write(opening)
-            response, lines = _Response(), DataLines(place)
-            patience = self._model.timeouts.first_token_s
-            while True:
-                data = response.feed(await self._read(reader, patience))
-                if not response.begun:
-                    continue
-                if response.status != 200 and place:
-                    raise StreamCut("The model's server does not go on with a kept stream.")
-                if response.status != 200:
-                    raise await self._refusal(reader, response, data)
-                decoded = [part for line in lines.feed(data) for part in decoder.decode(line)]
-                if decoded:
-                    patience = self._model.timeouts.between_tokens_s
-                    pieces = [part for part in decoded if isinstance(part, Piece)]
-                    end = decoded[-1] if decoder.done else None
-                    yield Step(pieces, lines.place, end if isinstance(end, End) else None)
-                if decoder.done:
-                    return
-                if response.complete:
-                    raise StreamCut
 
     def prepare(self) -> None:
         """See `Backend.prepare`: connect while the job is being claimed."""
@@ -266,8 +259,10 @@ class LlamaServer:
         return data
 
     async def _refusal(
-        self, reader: asyncio.StreamReader, response: _Response, body: bytes
+        self, reader: asyncio.StreamReader, response: _Response, body: bytes, *, kept: bool
     ) -> Exception:
+        if kept:
+            return StreamCut("The model's server does not go on with a kept stream.")
         with suppress(TryNext):  # the end of the connection is an end here
             while not response.complete and len(body) < ERROR_BODY_MOST:
                 body += response.feed(await self._read(reader, 5.0))
