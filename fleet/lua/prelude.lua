@@ -75,6 +75,13 @@ local function tidy(waiting)
   end
 end
 
+-- A job stands in no line any more: somebody else has it, or it goes elsewhere.
+local function leave(waiting, id)
+  if redis.call('ZREM', waiting, id) == 1 then
+    tidy(waiting)
+  end
+end
+
 -- Takes the job whose turn it is out of the line; nil when nobody stands there.
 local function next_in(waiting)
   local first = redis.call('ZPOPMIN', waiting)
@@ -101,9 +108,7 @@ local function close(job, log, due, channel, seq, status, events, ttl_s)
   redis.call('EXPIRE', log, ttl_s)
   redis.call('ZREM', due, id)
   redis.call('ZREM', later_of(due), id)
-  if redis.call('ZREM', record[2], id) == 1 then
-    tidy(record[2])
-  end
+  leave(record[2], id)
   if redis.call('HINCRBY', load_of(due), record[1], -1) <= 0 then
     redis.call('HDEL', load_of(due), record[1])
   end

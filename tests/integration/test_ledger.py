@@ -494,6 +494,32 @@ async def test_a_job_that_has_stood_in_line_before_goes_to_its_front(ledger: Led
     await claimed(ledger, first)
 
 
+async def test_a_job_whose_router_was_only_late_stands_in_one_line(ledger: Ledger) -> None:
+    job_id = await created(ledger)
+    late = await ledger.take(name())
+    assert late
+    await ledger.line.call("HSET", job_key(job_id), "lease_until", 1)
+    await ledger.line.call("ZADD", DUE, 1, job_id)
+    assert await ledger.reap() == [job_id]
+    assert await ledger.jobs_waiting(["router", "fast"]) == [1, 0]
+    assert await ledger.route(late, DECISION) is Routed.DONE
+    assert await ledger.jobs_waiting(["router", "fast"]) == [0, 1]
+
+
+async def test_a_job_that_a_late_worker_hands_over_is_not_served_to_its_old_model(
+    ledger: Ledger,
+) -> None:
+    for pause_s in (0.0, 60.0):
+        job_id = await routed(ledger)
+        late = await claimed(ledger, job_id)
+        await lost(ledger, job_id)
+        assert await ledger.hand_over(late, late.seq, back(step=1, pause_s=pause_s))
+        assert await claim(ledger, "b") is None
+        assert await ledger.jobs_waiting(["fast", "tool"]) == [0, int(not pause_s)]
+        await ledger.cancel(job_id)
+    assert await ledger.line.call("KEYS", "fleet:waiting*") == []
+
+
 async def test_a_full_line_and_a_caller_with_too_many_jobs_are_refused(redis_url: str) -> None:
     limits: Any = {"queue_jobs": 3, "caller_jobs": 5}
     settings = Settings(redis_url=redis_url, models=MODELS, limits=limits)
