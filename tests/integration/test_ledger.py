@@ -486,6 +486,17 @@ async def test_callers_take_turns_and_each_is_served_in_its_own_order(ledger: Le
     assert (await claimed(ledger, newcomer)).caller == "new"
 
 
+async def test_whoever_comes_in_the_middle_of_a_turn_stands_before_anothers_second_job(
+    ledger: Ledger,
+) -> None:
+    many = [await created(ledger, caller="many") for _ in range(3)]
+    assert await ledger.take(name())
+    new = [await created(ledger, caller=f"new-{n}") for n in range(8)]
+    order = [job.id for _ in range(10) if (job := await ledger.take(name()))]
+    assert set(order[:8]) == set(new)
+    assert order[8:] == many[1:]
+
+
 async def test_a_job_that_has_stood_in_line_before_goes_to_its_front(ledger: Ledger) -> None:
     first = await routed(ledger)
     await routed(ledger)
