@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from fleet import names
@@ -31,6 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
     home = tempfile.TemporaryDirectory(prefix="fleet-tests-")
     config.add_cleanup(home.cleanup)
     patch.setenv("FLEET_HOME", home.name)
+    settings.register_profile("long", max_examples=2_500)
+    if profile := os.environ.get("HYPOTHESIS_PROFILE"):
+        settings.load_profile(profile)
 
 
 class InternetRefused(RuntimeError):

@@ -6,11 +6,13 @@
 --       5 event json of kind `routed`   6 ms until it may be tried again, or 0
 --       7 1 if this attempt does not count   8.. field, value, ...
 -- Returns 1, or 0 when this attempt may not (any more).
-local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'deadline_at', 'priority', 'caller')
+local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'deadline_at', 'priority', 'caller',
+  'waiting')
 if record[1] ~= 'running' or record[2] ~= ARGV[2] or record[3] ~= ARGV[3] then
   return 0
 end
 local id = id_of(KEYS[1])
+leave(record[7], id) -- a worker that was only late; the reaper had put it back
 local seq = write(KEYS[2], ARGV[1], tonumber(ARGV[3]), {'routed', stamped(ARGV[5])})
 redis.call('HSET', KEYS[1], 'status', 'routed', 'seq', text(seq), 'owner', '', 'lease_until', '0',
   'waiting', KEYS[5])

@@ -52,10 +52,10 @@ local function looked_of(due)
 end
 
 -- A queue's jobs stand in a zset in the order in which they will be served: by priority, and
--- within one by turns. A caller's next job has the turn after its last one, but never one that
--- is over; so a caller with one job stands before another's second, however many those are.
+-- within one by turns. A caller's next job has the turn after its last one, but none before the
+-- present one; so who comes with one job stands before another's second, however many those are.
 -- (Start-time fair queueing with jobs of equal length: Goyal, Vin, Cheng, 1996.)
--- `turns` holds for a priority the turn that is over, and for each caller its last.
+-- `turns` holds for a priority the present turn, and for each caller its last.
 local ROOM = 17592186044416 -- 2^44 turns in each priority
 
 local function turns_of(waiting)
@@ -68,7 +68,7 @@ local function join(waiting, id, priority, caller, front)
   if not front then
     local mine = priority .. ':' .. caller
     local seen = redis.call('HMGET', turns_of(waiting), priority, mine)
-    turn = math.max(tonumber(seen[1] or 0), tonumber(seen[2] or 0)) + 1
+    turn = math.max(tonumber(seen[1] or 0), tonumber(seen[2] or 0) + 1)
     redis.call('HSET', turns_of(waiting), mine, text(turn))
   end
   redis.call('ZADD', waiting, text(priority * ROOM + turn), id)
@@ -77,6 +77,13 @@ end
 local function tidy(waiting)
   if redis.call('EXISTS', waiting) == 0 then
     redis.call('DEL', turns_of(waiting))
+  end
+end
+
+-- A job stands in no line any more: somebody else has it, or it goes elsewhere.
+local function leave(waiting, id)
+  if redis.call('ZREM', waiting, id) == 1 then
+    tidy(waiting)
   end
 end
 
@@ -106,9 +113,7 @@ local function close(job, log, due, channel, seq, status, events, ttl_s)
   redis.call('EXPIRE', log, ttl_s)
   redis.call('ZREM', due, id)
   redis.call('ZREM', later_of(due), id)
-  if redis.call('ZREM', record[2], id) == 1 then
-    tidy(record[2])
-  end
+  leave(record[2], id)
   if redis.call('HINCRBY', load_of(due), record[1], -1) <= 0 then
     redis.call('HDEL', load_of(due), record[1])
   end

@@ -502,12 +502,49 @@ async def test_callers_take_turns_and_each_is_served_in_its_own_order(ledger: Le
     assert (await claimed(ledger, newcomer)).caller == "new"
 
 
+async def test_whoever_comes_in_the_middle_of_a_turn_stands_before_anothers_second_job(
+    ledger: Ledger,
+) -> None:
+    many = [await created(ledger, caller="many") for _ in range(3)]
+    assert await ledger.take(name())
+    new = [await created(ledger, caller=f"new-{n}") for n in range(8)]
+    order = [job.id for _ in range(10) if (job := await ledger.take(name()))]
+    assert set(order[:8]) == set(new)
+    assert order[8:] == many[1:]
+
+
 async def test_a_job_that_has_stood_in_line_before_goes_to_its_front(ledger: Ledger) -> None:
     first = await routed(ledger)
     await routed(ledger)
     job = await claimed(ledger, first)
     assert await ledger.hand_over(job, job.seq, back())
     await claimed(ledger, first)
+
+
+async def test_a_job_whose_router_was_only_late_stands_in_one_line(ledger: Ledger) -> None:
+    job_id = await created(ledger)
+    late = await ledger.take(name())
+    assert late
+    await ledger.line.call("HSET", job_key(job_id), "lease_until", 1)
+    await ledger.line.call("ZADD", DUE, 1, job_id)
+    assert await ledger.reap() == [job_id]
+    assert await ledger.jobs_waiting(["router", "fast"]) == [1, 0]
+    assert await ledger.route(late, DECISION) is Routed.DONE
+    assert await ledger.jobs_waiting(["router", "fast"]) == [0, 1]
+
+
+async def test_a_job_that_a_late_worker_hands_over_is_not_served_to_its_old_model(
+    ledger: Ledger,
+) -> None:
+    for pause_s in (0.0, 60.0):
+        job_id = await routed(ledger)
+        late = await claimed(ledger, job_id)
+        await lost(ledger, job_id)
+        assert await ledger.hand_over(late, late.seq, back(step=1, pause_s=pause_s))
+        assert await claim(ledger, "b") is None
+        assert await ledger.jobs_waiting(["fast", "tool"]) == [0, int(not pause_s)]
+        await ledger.cancel(job_id)
+    assert await ledger.line.call("KEYS", "fleet:waiting*") == []
 
 
 async def test_a_full_line_and_a_caller_with_too_many_jobs_are_refused(redis_url: str) -> None:

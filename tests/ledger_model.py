@@ -1,0 +1,358 @@
+"""What must be true of jobs, written from the promises and not from the scripts.
+
+`Model` is told what was asked of the ledger and says what must come of it; `Seen` is
+what then stands in Redis; `check` compares the two. Time is no part of the model: a
+lease, a pause, a deadline is over once a test has set it into the past.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from fleet.events import TERMINAL_KINDS
+from fleet.job import MOVES, TERMINAL, Status
+from fleet.ledger import REAP_AGAIN_MS, Created
+from fleet.line import Line
+from fleet.names import (
+    DUE,
+    ROUTER_QUEUE,
+    job_key,
+    log_key,
+    queue_lists,
+    waiting_key,
+)
+from fleet.records import pairs
+from tests.conftest import is_permanent
+
+QUEUE_JOBS = 6
+CALLER_JOBS = 5
+MAX_ATTEMPTS = 2
+
+
+class Lease(Enum):
+    """Whether somebody holds a job."""
+
+    NONE = "none"
+    LIVE = "live"
+    OVER = "over"
+
+
+@dataclass
+class Known:
+    """A job as it must stand."""
+
+    id: str
+    caller: str
+    priority: int
+    status: Status = Status.QUEUED
+    #: kind and gist of each event that must be in the log; see `gist`.
+    log: list[tuple[str, str]] = field(default_factory=list)
+    plan: tuple[str, ...] = ()
+    model: str = ""
+    owner: str = ""
+    takes: int = 0
+    attempt: int = 0
+    released: int = 0
+    lease: Lease = Lease.NONE
+    #: The queue in whose line it stands; '' if in none.
+    line: str = ""
+    #: Whether it has come back into that line, and so stands before those that are new there.
+    front: bool = False
+    #: When it got in line, as a running number.
+    joined: int = 0
+    #: Jobs of each other caller that may be served before it at most; None: no bound.
+    bound: int | None = None
+    #: How many were, by caller.
+    overtaken: Counter[str] = field(default_factory=Counter)
+    paused: bool = False
+    pause_over: bool = False
+    deadline_over: bool = False
+    start_over: bool = False
+    streamed: bool = False
+    server: str = ""
+    generation: str = ""
+    place: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing may happen to it any more."""
+        return self.status in TERMINAL
+
+    @property
+    def late(self) -> bool:
+        """Whether its time is over: the time to begin it, or once begun, its deadline."""
+        return self.deadline_over or (self.start_over and self.attempt == 0)
+
+    def runs_as(self, attempt: int) -> bool:
+        """Whether this attempt has the job."""
+        return self.status is Status.RUNNING and self.attempt == attempt
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What stands in Redis."""
+
+    now: int
+    ttls: dict[str, int]
+    records: dict[str, dict[str, str]]
+    logs: dict[str, list[tuple[int, str, str]]]
+    #: Ids in the order in which they will be served, for each queue.
+    lines: dict[str, list[str]]
+    messages: dict[str, int]
+    due: dict[str, int]
+    later: dict[str, int]
+    load: dict[str, int]
+
+
+async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> Seen:
+    """Read everything, in two round trips."""
+    lists = [key for queue in queues for key in queue_lists(queue)]
+    keys = await line.call("KEYS", "fleet:*")
+    answers = iter(
+        await line.calls(
+            [
+                ("TIME",),
+                *(("HGETALL", job_key(job_id)) for job_id in job_ids),
+                *(("XRANGE", log_key(job_id), "-", "+") for job_id in job_ids),
+                *(("ZRANGE", waiting_key(queue), 0, -1) for queue in queues),
+                *(("LLEN", key) for key in lists),
+                ("ZRANGE", DUE, 0, -1, "WITHSCORES"),
+                ("ZRANGE", f"{DUE}:later", 0, -1, "WITHSCORES"),
+                ("HGETALL", f"{DUE}:load"),
+                *(("TTL", key) for key in keys),
+            ]
+        )
+    )
+    seconds, micros = next(answers)
+    records = {job_id: pairs(next(answers)) for job_id in job_ids}
+    logs = {
+        job_id: [(int(at.split("-")[0]), e[1], e[3]) for at, e in next(answers)]
+        for job_id in job_ids
+    }
+    lines = {queue: next(answers) for queue in queues}
+    messages = {queue: sum(next(answers) for _ in queue_lists(queue)) for queue in queues}
+    due, later, load = (
+        {name: int(value) for name, value in pairs(next(answers)).items()} for _ in range(3)
+    )
+    ttls = {key: next(answers) for key in keys}
+    now = int(seconds) * 1000 + int(micros) // 1000
+    return Seen(now, ttls, records, logs, lines, messages, due, later, load)
+
+
+def gist(kind: str, data: str) -> str:
+    """What tells an event from others of its kind."""
+    payload = json.loads(data)
+    assert payload["type"] == kind
+    told = {"token": "content", "started": "attempt", "routed": "model", "restarted": "reason"}
+    return str(payload[told[kind]]) if kind in told else ""
+
+
+class Model:
+    """All jobs that were accepted."""
+
+    def __init__(self, queues: Sequence[str]) -> None:
+        self.queues = queues
+        self.jobs: dict[str, Known] = {}
+        #: The value that was kept under each idempotency key.
+        self.kept: dict[str, str] = {}
+        #: Messages that were lost, by queue, as long as the line there has not been mended.
+        self.lost = Counter[str]()
+        self._joins = 0
+        #: Who has had a turn in a line (queue, priority, caller) since nobody stood there, and
+        #: who left one without waiting for its turn.
+        self._known_in_line: set[tuple[str, int, str]] = set()
+        self._withdrew: set[tuple[str, int, str]] = set()
+
+    def line(self, queue: str) -> list[Known]:
+        """The jobs in a queue's line, in no order."""
+        return [job for job in self.jobs.values() if job.line == queue]
+
+    def load(self, caller: str) -> int:
+        """How many of a caller's jobs have not ended."""
+        return sum(job.caller == caller and not job.ended for job in self.jobs.values())
+
+    def answer_to_post(self, caller: str, candidates: Sequence[str], key: str | None) -> Created:
+        """What a post must be told."""
+        if key in self.kept:
+            return Created(existing=self.kept[key])
+        if self.load(caller) >= CALLER_JOBS:
+            return Created(too_many=self.load(caller))
+        ahead = len(self.line(ROUTER_QUEUE))
+        shortest = max(ahead, min(len(self.line(model)) for model in candidates))
+        if ahead >= QUEUE_JOBS:
+            return Created(full=ahead)
+        return Created(full=shortest) if shortest >= QUEUE_JOBS else Created(ahead=ahead)
+
+    def posted(self, job_id: str, caller: str, priority: int) -> None:
+        """A post was accepted."""
+        job = self.jobs[job_id] = Known(job_id, caller, priority, log=[("queued", "")])
+        self.join(job, ROUTER_QUEUE, front=False)
+
+    def join(self, job: Known, queue: str, *, front: bool = True) -> None:
+        """A job gets in line; one that was served before, at the front."""
+        self.leave(job)
+        self._joins += 1
+        job.paused = job.pause_over = False
+        job.line, job.front, job.joined = queue, front, self._joins
+        job.bound, job.overtaken = None, Counter()
+        place = (queue, job.priority, job.caller)
+        if front:
+            return
+        alone = not any(
+            other is not job and self._same_rank(other, job) and other.caller == job.caller
+            for other in self.line(queue)
+        )
+        if alone and place not in self._withdrew:
+            # Whoever has had its turn in this round may have to wait for the others' turns in
+            # this one and in the next.
+            job.bound = 2 if place in self._known_in_line else 1
+        self._known_in_line.add(place)
+
+    def leave(self, job: Known, *, served: bool = False) -> None:
+        """A job is in no line any more."""
+        if not job.line:
+            return
+        queue, job.line = job.line, ""
+        others = self.line(queue)
+        if served and not job.front:
+            for other in others:
+                if not other.front and other.priority == job.priority:
+                    other.overtaken[job.caller] += 1
+        elif not job.front:
+            self._withdrew.add((queue, job.priority, job.caller))
+        if not others:
+            self.lost[queue] = 0
+            for places in (self._known_in_line, self._withdrew):
+                places -= {place for place in places if place[0] == queue}
+
+    def _same_rank(self, a: Known, b: Known) -> bool:
+        return a.line == b.line and a.priority == b.priority and a.front == b.front
+
+    def end(self, job: Known, status: Status, *more: tuple[str, str]) -> None:
+        """A job ends."""
+        self.leave(job)
+        job.status, job.lease, job.paused = status, Lease.NONE, False
+        job.log += [*more, (status.value, "")]
+
+    def served(self, queue: str, gone: Sequence[str], got: str | None) -> None:
+        """Jobs have left a line in this order, as their turn was; the last of them was given
+        to whoever asked, the others may not be run (any more).
+        """
+        assert got is None or gone[-1:] == [got]
+        for job_id in gone:
+            job = self.jobs[job_id]
+            self.leave(job, served=True)
+            fresh = job.status is (Status.QUEUED if queue == ROUTER_QUEUE else Status.ROUTED)
+            lost = job.status is Status.RUNNING and job.lease is Lease.OVER
+            may_run = (fresh or lost) and not job.late and not self._poisoned(job)
+            assert may_run == (job_id == got)
+            if job.late and (fresh or lost):
+                self.end(job, Status.EXPIRED)
+            elif (fresh or lost) and self._poisoned(job):
+                self.end(job, Status.FAILED)
+
+    def _poisoned(self, job: Known) -> bool:
+        if job.status is Status.QUEUED:
+            return job.takes >= MAX_ATTEMPTS
+        return job.attempt + 1 - job.released > MAX_ATTEMPTS
+
+    def taken(self, job: Known) -> None:
+        """A router has it."""
+        job.takes += 1
+        job.lease = Lease.LIVE
+
+    def claimed(self, job: Known, owner: str, server: str) -> None:
+        """A worker has it."""
+        job.status, job.lease, job.owner = Status.RUNNING, Lease.LIVE, owner
+        job.attempt += 1
+        job.log.append(("started", str(job.attempt)))
+        if not server or not job.generation or server != job.server:
+            job.server, job.place = server, 0
+            job.generation = f"{job.id}.{job.attempt}" if server else ""
+
+    def reaped(self) -> set[str]:
+        """Somebody has looked for what is due; the jobs for which something was."""
+        found = set()
+        for job in self.jobs.values():
+            lost = job.lease is Lease.OVER and not job.line
+            if job.ended or not (job.late or lost or job.pause_over):
+                continue
+            found.add(job.id)
+            if job.late:
+                self.end(job, Status.EXPIRED)
+            else:
+                self.join(job, job.model or ROUTER_QUEUE)
+        return found
+
+
+def check(model: Model, before: Seen, seen: Seen) -> None:
+    """Whether Redis holds what it must, and nothing else."""
+    for job in model.jobs.values():
+        _check_record(job, before.records.get(job.id), seen.records[job.id])
+        _check_log(job, seen.logs[job.id])
+        _check_findable(job, seen)
+    for queue in model.queues:
+        _check_line(model, queue, seen.lines[queue])
+        assert seen.messages[queue] + model.lost[queue] >= len(seen.lines[queue]), queue
+    loads = Counter(job.caller for job in model.jobs.values() if not job.ended)
+    assert seen.load == loads
+    assert all(unended <= CALLER_JOBS for unended in seen.load.values())
+    assert seen.due.keys() == {job.id for job in model.jobs.values() if not job.ended}
+    assert seen.later.keys() == {job.id for job in model.jobs.values() if job.paused}
+    immortal = {key for key, ttl in seen.ttls.items() if ttl == -1}
+    assert {key for key in immortal if not is_permanent(key)} == set()
+
+
+def _check_record(job: Known, old: dict[str, str] | None, record: dict[str, str]) -> None:
+    status = Status(record["status"])
+    assert (status, int(record["attempt"])) == (job.status, job.attempt)
+    if old:
+        was = Status(old["status"])
+        assert status is was or status in MOVES[was]
+        assert int(record["attempt"]) >= int(old["attempt"])
+    assert int(record["seq"]) == len(job.log)
+    assert record.get("owner", "") == (job.owner if status is Status.RUNNING else "")
+    assert record.get("generation", "") == job.generation
+    assert int(record.get("place", 0)) == job.place
+    assert record.get("streamed") == ("1" if job.streamed else None)
+
+
+def _check_log(job: Known, log: list[tuple[int, str, str]]) -> None:
+    assert [seq for seq, _, _ in log] == list(range(len(log)))
+    kinds = [kind for _, kind, _ in log]
+    ends = [place for place, kind in enumerate(kinds) if kind in TERMINAL_KINDS]
+    assert ends == ([len(log) - 1] if job.ended else [])
+    assert [(kind, gist(kind, data)) for _, kind, data in log] == job.log
+
+
+def _check_findable(job: Known, seen: Seen) -> None:
+    """Whether somebody will come upon a job that has not ended, now or when its time comes."""
+    if job.ended:
+        return
+    record, due = seen.records[job.id], seen.due[job.id]
+    latest = int(record["deadline_at" if job.attempt else "start_by"])
+    assert due <= max(latest, seen.now + REAP_AGAIN_MS)
+    if job.line or job.paused or job.late:
+        return
+    lease = int(record["lease_until"])
+    assert due <= lease
+    assert (lease > seen.now) == (job.lease is Lease.LIVE)
+
+
+def _check_line(model: Model, queue: str, ids: list[str]) -> None:
+    assert set(ids) == {job.id for job in model.line(queue)}
+    order = [model.jobs[job_id] for job_id in ids]
+    assert [job.priority for job in order] == sorted(job.priority for job in order)
+    assert sum(not job.front for job in order) <= QUEUE_JOBS
+    for place, job in enumerate(order):
+        ahead = [other for other in order[:place] if other.priority == job.priority]
+        if job.front:
+            assert all(other.front for other in ahead)
+            continue
+        new = [other for other in ahead if not other.front]
+        assert all(other.joined < job.joined for other in new if other.caller == job.caller)
+        if job.bound is not None:
+            before = job.overtaken + Counter(other.caller for other in new)
+            assert all(jobs <= job.bound for jobs in before.values()), (job, before)
