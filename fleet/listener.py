@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ class Listener:
         self._pubsub: Any = None
         self._callbacks: dict[str, list[Callback]] = {}
         self._confirmed: dict[str, asyncio.Event] = {}
+        #: Subscriptions to a channel that Redis has not confirmed yet.
+        self._unconfirmed: Counter[str] = Counter()
         #: Channels that Redis has been asked for on the present connection.
         self._asked: set[str] = set()
         self._connected = asyncio.Event()
@@ -73,6 +76,7 @@ class Listener:
                 await self._connected.wait()
                 if channel not in self._asked:
                     self._asked.add(channel)
+                    self._unconfirmed[channel] += 1
                     await self._pubsub.subscribe(channel)
                 await confirmed.wait()
         except (TimeoutError, RedisError, OSError) as error:
@@ -118,6 +122,7 @@ class Listener:
             await self._pubsub.aclose()
         self._pubsub = self._redis.pubsub()
         self._asked = set(self._callbacks)
+        self._unconfirmed = Counter(self._asked)
         await self._pubsub.subscribe(_KEEP, *self._asked)
         self._heard = asyncio.get_running_loop().time()
         self._connected.set()
@@ -131,8 +136,12 @@ class Listener:
         if kind == "message":
             for callback in tuple(self._callbacks.get(channel, ())):
                 callback(message["data"])
-        elif kind == "subscribe" and channel in self._confirmed:
-            self._confirmed[channel].set()
+        elif kind == "subscribe":
+            self._unconfirmed[channel] -= 1
+            if self._unconfirmed[channel] <= 0:
+                del self._unconfirmed[channel]
+                if channel in self._confirmed:
+                    self._confirmed[channel].set()
 
     async def _ping(self) -> None:
         """A half-open connection says nothing and fails nothing: ask, and drop it if silent."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -30,16 +31,16 @@ CONCURRENCY = 16
 class Router:
     """Reads a job, decides, writes the plan."""
 
-    def __init__(self, ledger: Ledger, settings: Settings, node: str) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self._ledger = ledger
-        self._node = node
-        self._claims = count(1)
+        #: Names of claims; a process that comes after us under the same name has others.
+        self._claims = (f"{secrets.token_hex(8)}#{n}" for n in count(1))
         self._settings = settings
         self._catalogue = settings.catalogue
 
     async def route(self, _woken_by: str) -> None:
         """Give the job whose turn it is its plan, and send it to the first model with room."""
-        name = f"{self._node}#{next(self._claims)}"
+        name = next(self._claims)
         job = await insist(lambda: self._ledger.take(name))
         if job is None:
             return
@@ -86,11 +87,10 @@ async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
         stack.push_async_callback(line.aclose)
         ledger = Ledger(line, settings, Dispatcher(settings))
         await wait_for_store(ledger)
-        node = node_name("router")
-        heartbeat = Heartbeat(ledger, node, lambda: {"role": "router"})
+        heartbeat = Heartbeat(ledger, node_name("router"), lambda: {"role": "router"})
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)
         reaper = asyncio.create_task(reap_for_ever(ledger), name="reaper")
         stack.callback(reaper.cancel)
         log.info("router ready: %s", ", ".join(settings.catalogue.addressable))
-        yield {ROUTE_TASK: Router(ledger, settings, node).route}
+        yield {ROUTE_TASK: Router(ledger, settings).route}

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import Iterable
 from contextlib import aclosing
 from dataclasses import replace
@@ -102,7 +103,8 @@ class Runner:
         self._generations = Generations(backend, ledger, settings.workers.lease_s)
         #: By attempt: of one job there may be two here, the older one winding down.
         self._running: dict[tuple[str, int], Running] = {}
-        self._claims = count(1)
+        #: Names of claims; a process that comes after us under the same name has others.
+        self._claims = (f"{secrets.token_hex(8)}#{n}" for n in count(1))
         #: Calls of `run` under way; how many of them are still claiming; the jobs that were
         #: stopped since the first of those began.
         self._busy = 0
@@ -173,7 +175,7 @@ class Runner:
 
     async def _claim(self) -> Claim | None:
         self._backend.prepare()
-        name = f"{self._owner}#{next(self._claims)}"
+        name = next(self._claims)
         self._claiming += 1
         try:
             claim = await insist(

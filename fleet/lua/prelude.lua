@@ -107,7 +107,7 @@ end
 -- Write one terminal event and move the record; callers have checked that it may.
 local function close(job, log, due, channel, seq, status, events, ttl_s)
   local id, next_seq = id_of(job), write(log, channel, seq, events)
-  local record = redis.call('HMGET', job, 'caller', 'waiting')
+  local record = redis.call('HMGET', job, 'caller', 'waiting', 'priority')
   redis.call('HSET', job, 'status', status, 'seq', text(next_seq), 'finished_at', now_text, 'owner', '')
   redis.call('EXPIRE', job, ttl_s)
   redis.call('EXPIRE', log, ttl_s)
@@ -116,5 +116,6 @@ local function close(job, log, due, channel, seq, status, events, ttl_s)
   leave(record[2], id)
   if redis.call('HINCRBY', load_of(due), record[1], -1) <= 0 then
     redis.call('HDEL', load_of(due), record[1])
+    redis.call('HDEL', turns_of(record[2]), record[3] .. ':' .. record[1]) -- it comes as a newcomer again
   end
 end

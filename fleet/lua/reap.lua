@@ -7,7 +7,7 @@
 --       5 1 if the queues are lists here, else 0   6.. four lists for each line
 -- Returns a flat list: job id, what is due (`late`: end it; `wake`: send a message to its line),
 -- model ('' before it is routed), attempt, priority, ...
-local UNSEEN_MS, SPARED_MS = 2000, 2500
+local UNSEEN_MS, SPARED_MS, SPARE_MOST = 2000, 2500, 1000
 local found = {}
 local function report(id, what, model, attempt, priority)
   for _, value in ipairs({id, what, model or '', attempt or '0', priority or '0'}) do
@@ -61,14 +61,20 @@ end
 -- be counted, a line from which nobody takes gets one.
 for i = 2, #KEYS do
   local jobs = redis.call('ZCARD', KEYS[i])
-  if jobs > 0 then
-    local lacks = 1
-    if ARGV[5] == '1' then
-      lacks = jobs
-      for list = 4 * i - 2, 4 * i + 1 do
-        lacks = lacks - redis.call('LLEN', ARGV[list])
+  local lacks = 1
+  if ARGV[5] == '1' then
+    lacks = jobs
+    for list = 4 * i - 2, 4 * i + 1 do
+      lacks = lacks - redis.call('LLEN', ARGV[list])
+    end
+    for list = 4 * i - 2, 4 * i + 1 do -- of jobs that have ended in line, with nobody to read them
+      if lacks < -SPARE_MOST then
+        lacks = lacks + #(redis.call('RPOP', ARGV[list], text(-lacks)) or {})
       end
-    elseif tonumber(redis.call('HGET', turns_of(KEYS[i]), 'taken_at') or 0) > now - ARGV[4] then
+    end
+  end
+  if jobs > 0 then
+    if ARGV[5] ~= '1' and tonumber(redis.call('HGET', turns_of(KEYS[i]), 'taken_at') or 0) > now - ARGV[4] then
       lacks = 0
     end
     local since = redis.call('HGET', turns_of(KEYS[i]), 'lacks_since')

@@ -478,6 +478,15 @@ async def test_a_line_that_lacks_messages_for_long_gets_them(ledger: Ledger) -> 
     assert await ledger.line.call("HGET", turns, "lacks_since") is None
 
 
+async def test_messages_of_jobs_that_ended_in_line_do_not_pile_up(ledger: Ledger) -> None:
+    await routed(ledger)
+    lists = [queue_list("fast", 3), queue_list("fast", 9)]
+    for key in lists:
+        await ledger.line.call("LPUSH", key, *["of a job that has ended"] * 700)
+    await ledger.reap()
+    assert sum(await ledger.list_lengths(lists)) == 1
+
+
 async def test_callers_take_turns_and_each_is_served_in_its_own_order(ledger: Ledger) -> None:
     many = [await created(ledger, caller="many") for _ in range(20)]
     one = await created(ledger, caller="one")
