@@ -482,7 +482,7 @@ async def test_messages_of_jobs_that_ended_in_line_do_not_pile_up(ledger: Ledger
     await routed(ledger)
     lists = [queue_list("fast", 3), queue_list("fast", 9)]
     for key in lists:
-        await ledger.line.call("LPUSH", key, *["of a job that has ended"] * 700)
+        await ledger.line.call("LPUSH", key, *["of a job that has ended"] * 2_000)
     await ledger.reap()
     assert sum(await ledger.list_lengths(lists)) == 1
 
