@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.envelope import error_response
 from fleet.errors import FleetError, InvalidRequest, TooLarge, Unauthorized
+from fleet.hosts import is_loopback
 from fleet.settings import Settings
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -17,11 +18,6 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 LOCAL = "local"
 #: What may be asked without a key; the answer is one word then.
 OPEN = frozenset({"/health", "/ready"})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that address."""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 class Guard:

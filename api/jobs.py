@@ -119,12 +119,11 @@ async def list_jobs(
         raise InvalidRequest("after: must be the `next` of an earlier answer", param="after")
     found: list[Job] = []
     for _ in range(PAGES):
-        page = await fleet.ledger.recent(str(place[0]) if place else "+inf", PAGE)
+        page = await fleet.ledger.recent(caller, str(place[0]) if place else "+inf", PAGE)
         fresh = views.after_cursor(page, place)
         for job in fresh:
             place = (job.created_at, job.id)
-            wanted = status in (None, job.status) and model in (None, job.model)
-            if wanted and job.caller == caller:
+            if status in (None, job.status) and model in (None, job.model):
                 found.append(job)
             if len(found) == limit:
                 return _page(found, place)

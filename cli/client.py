@@ -1,7 +1,6 @@
 """Talks to our API over HTTP, as any caller would."""
 
 import asyncio
-import ipaddress
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +17,7 @@ from cli.sse import Frame, SseDecoder
 from fleet import settings as configuration
 from fleet.errors import ConfigError
 from fleet.events import TERMINAL_KINDS
+from fleet.hosts import is_loopback
 
 #: The API sends a comment every 15 s at the latest; silence for longer is a dead connection.
 _SILENCE_S = 60.0
@@ -66,7 +66,7 @@ class FleetClient:
             headers=headers,
             timeout=httpx.Timeout(30.0, connect=5.0, read=_SILENCE_S),
             # A proxy of the environment has no business between us and loopback.
-            trust_env=not _is_loopback(base_url),
+            trust_env=not is_loopback(urlsplit(base_url).hostname or ""),
         )
 
     async def __aenter__(self) -> Self:
@@ -183,11 +183,3 @@ def _refusal(answer: httpx.Response) -> ApiError:
     if not isinstance(error, dict):
         error = {"message": f"{answer.url} answered {answer.status_code}"}
     return ApiError(answer.status_code, error)
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

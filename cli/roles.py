@@ -1,12 +1,12 @@
 """The command lines of the roles, and the commands that run one role alone."""
 
-import ipaddress
 import os
 import sys
 
 from cli.environment import model_variable
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import ConfigError
+from fleet.hosts import is_loopback
 from fleet.names import ROUTER_QUEUE
 from fleet.settings import Settings
 
@@ -76,21 +76,12 @@ def refuse_open_door(settings: Settings) -> None:
     Raises:
         ConfigError: the address is not loopback, and no key is set.
     """
-    if settings.api.callers or _is_loopback(settings.api.host):
+    if settings.api.callers or is_loopback(settings.api.host):
         return
     raise ConfigError(
         f"api.host is {settings.api.host!r}, which others can reach, and neither api.key "
         "nor api.keys is set; set FLEET_API__KEY, or listen on 127.0.0.1"
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def run_router(settings: Settings, *, another: bool = False) -> None:

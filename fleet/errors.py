@@ -8,7 +8,7 @@ FleetError
 │   ├── Conflict
 │   ├── TooLarge
 │   ├── Unauthorized
-│   └── TooManyJobs        a key has as many waiting jobs as it may (429)
+│   └── TooManyJobs        a key has as many unended jobs as it may (429)
 ├── ModelError             a model server, or what it said (5xx)
 │   ├── TryNext            another model may well answer
 │   │   ├── ServerUnreachable
@@ -114,7 +114,7 @@ class Unauthorized(CallerError):
 
 
 class TooManyJobs(CallerError):
-    """This key has as many waiting jobs as it may."""
+    """This key has as many jobs that have not ended as it may."""
 
     code = "too_many_jobs"
     status = 429

@@ -85,7 +85,7 @@ class Job:
     deadline_at: int = 0
     #: When a job that nobody has begun is given up: its start timeout, or its deadline.
     start_by: int = 0
-    #: Claims that ended in good order: a hand-over, or a model server that was away.
+    #: Claims that do not count towards `max_attempts`: a hand-over, a server that was away.
     released: int = 0
     #: Rounds through the plan in which every model failed.
     rounds: int = 0

@@ -1,6 +1,7 @@
 """The ledger: every job's record and log in Redis, moved only by the scripts in `lua/`."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -10,14 +11,13 @@ from redis.exceptions import NoScriptError
 
 from fleet import scripts
 from fleet.dispatch import Dispatcher, Outgoing
-from fleet.errors import ConfigError, ServerUnreachable, TooManyAttempts
+from fleet.errors import ConfigError, FleetFault, TooManyAttempts
 from fleet.events import Kind, event_data
 from fleet.job import Job, Status
 from fleet.line import Line
 from fleet.names import (
     CANCELS_CHANNEL,
     DUE,
-    JOBS_INDEX,
     JOBS_PREFIX,
     LIVE_PREFIX,
     PACE,
@@ -27,6 +27,7 @@ from fleet.names import (
     generations_key,
     idempotency_key,
     job_key,
+    jobs_index,
     live_channel,
     log_key,
     queue_lists,
@@ -34,6 +35,8 @@ from fleet.names import (
 )
 from fleet.records import Records, pairs, store_errors
 from fleet.settings import Settings
+
+log = logging.getLogger(__name__)
 
 #: Jobs that one look for what is due takes on.
 REAP_MOST = 200
@@ -46,7 +49,9 @@ ROUTING_LEASE_MS = 10_000
 #: Statuses in which nobody runs the job yet.
 WAITING = ",queued,routed,"
 UNENDED = ",queued,routed,running,"
-EXPIRED_EVENT = event_data(Kind.EXPIRED, message="Nobody could answer before the job's deadline.")
+EXPIRED_EVENT = event_data(
+    Kind.EXPIRED, message="Nobody could answer before the job's deadline, or begin it in time."
+)
 
 
 def connect(settings: Settings, **patience: float) -> Line:
@@ -85,6 +90,8 @@ class HandOver:
     free: bool = True
     #: Whether the model server goes on meanwhile, so that the next attempt may resume.
     same_generation: bool = False
+    #: Whether this attempt has brought text.
+    begun: bool = False
     #: Seconds until the next try.
     pause_s: float = 0.0
     rounds: int = 0
@@ -138,7 +145,7 @@ class Ledger(Records):
         self._lease_ms = int(settings.workers.lease_s * 1000)
         self._attempts = settings.workers.max_attempts
         poisoned = TooManyAttempts(
-            f"The job was given up: {self._attempts} workers died while they ran it."
+            f"The job was given up: {self._attempts} attempts at it died or failed."
         ).as_dict()
         self._poisoned = json.dumps(poisoned)
         self._poisoned_event = event_data(Kind.FAILED, error=poisoned)
@@ -180,7 +187,7 @@ class Ledger(Records):
                 [
                     job_key(job_id),
                     log_key(job_id),
-                    JOBS_INDEX,
+                    jobs_index(caller),
                     idempotency_key(digest),
                     outgoing.list_key,
                     DUE,
@@ -376,7 +383,7 @@ class Ledger(Records):
             *("restart_reason", how.reason),
         ]
         if not how.same_generation:
-            fields += ["generation", ""]
+            fields += ["generation", "", "begun", int(how.begun)]
         async with store_errors():
             done = await scripts.HAND_OVER(
                 self.line,
@@ -466,11 +473,13 @@ class Ledger(Records):
         for job_id, what, model, attempt, priority in due:
             if what == "late":
                 await self.expire(job_id)
+            elif what == "odd":
+                odd = FleetFault("The job's record is not one of this version.")
+                await self.fail(job_id, odd.as_dict(), UNENDED)
             elif not model:
                 await self._enqueue(self._dispatcher.route(job_id, int(priority)))
-            elif model not in self._queues:
-                gone = ServerUnreachable(f"{model}: no such model in the catalogue any more")
-                await self.fail(job_id, gone.as_dict(), UNENDED)
+            elif model not in self._queues:  # somebody with a newer catalogue may know it
+                log.warning("job %s: no model %s in the catalogue of this process", job_id, model)
             else:
                 outgoing = self._dispatcher.run(job_id, model, int(attempt) + 1, int(priority))
                 await self._enqueue(outgoing)
@@ -479,7 +488,7 @@ class Ledger(Records):
     async def _enqueue(self, outgoing: Outgoing) -> None:
         if outgoing.inline:
             async with store_errors():
-                await self.line.call("LPUSH", outgoing.list_key, outgoing.inline)
+                await scripts.PUSH(self.line, [outgoing.list_key], [outgoing.inline])
         await self._dispatcher.sent(outgoing)
 
     async def renew(self, job: Job) -> bool:
@@ -487,6 +496,22 @@ class Ledger(Records):
         async with store_errors():
             kept = await scripts.RENEW(self.line, [job_key(job.id)], [job.attempt, self._lease_ms])
         return bool(kept)
+
+    async def begin(self, job: Job, server: str) -> str | None:
+        """Name the generation for which this attempt asks the model anew; None if the attempt
+        has lost the job. A name is used for one question only."""
+        name = f"{job.id}.{job.attempt}"
+        keys = [job_key(job.id), generations_key(server)]
+        async with store_errors():
+            ours = await scripts.BEGIN(self.line, keys, [job.attempt, name, self._ended_ttl])
+        return name if ours else None
+
+    async def wake(self, model: str) -> None:
+        """Send one more message to a model's queue, if jobs wait there."""
+        async with store_errors():
+            first = await self.line.call("ZRANGE", waiting_key(self._queues[model]), 0, 0)
+        for job_id in first:
+            await self._enqueue(self._dispatcher.run(job_id, model, 0, 0))
 
     async def generations(self, server: str) -> list[str]:
         """What a model server may hold for us: the generation of each claim made for it."""

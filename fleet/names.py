@@ -5,7 +5,7 @@ key                      type    lives
 ======================== ======= ====================================================
 fleet:job:{id}           hash    `[store] retention_s` after its last move
 fleet:job:{id}:log       stream  as its job
-fleet:jobs               zset    permanent; trimmed to `[store] index_size`
+fleet:jobs:{caller}      zset    permanent; trimmed to `[store] index_size`
 fleet:due                zset    permanent; jobs that have not ended, by their next check
 fleet:due:later          zset    permanent; jobs that wait for a next try, by its time
 fleet:due:load           hash    permanent; each caller's jobs that have not ended
@@ -34,7 +34,6 @@ ROUTER_QUEUE: Final = "router"
 
 JOBS_PREFIX: Final = "fleet:job:"
 LIVE_PREFIX: Final = "fleet:live:"
-JOBS_INDEX: Final = "fleet:jobs"
 CANCELS_CHANNEL: Final = "fleet:cancels"
 DUE: Final = "fleet:due"
 PACE: Final = "fleet:pace"
@@ -53,6 +52,11 @@ PRIORITY_SEPARATOR: Final = "\x06\x16"
 def job_key(job_id: str) -> str:
     """Hash of one job record."""
     return f"{JOBS_PREFIX}{job_id}"
+
+
+def jobs_index(caller: str) -> str:
+    """Sorted set of a caller's jobs by the time of their making."""
+    return f"fleet:jobs:{caller}"
 
 
 def log_key(job_id: str) -> str:

@@ -16,6 +16,7 @@ from fleet.errors import StoreUnavailable
 from fleet.ledger import Ledger
 from fleet.names import NODE_TTL_S, NODES, node_key
 from fleet.records import store_errors
+from fleet.scripts import BEAT
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +84,7 @@ class Heartbeat:
         report = {"pid": os.getpid(), "since": int(self._started), **self._report()}
         try:
             key = node_key(self._node)
-            await self._line.call("SET", key, json.dumps(report), "EX", NODE_TTL_S)
-            await self._line.call("SADD", NODES, self._node)
+            await BEAT(self._line, [key, NODES], [json.dumps(report), NODE_TTL_S, self._node])
         except RedisError as error:
             log.warning("heartbeat: Redis does not answer: %s", error)
 

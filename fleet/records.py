@@ -11,7 +11,7 @@ from fleet.errors import StoreUnavailable
 from fleet.events import Event
 from fleet.job import TERMINAL, Job, Status
 from fleet.line import Line
-from fleet.names import JOBS_INDEX, NEVER_THERE, PACE, job_key, log_key, waiting_key
+from fleet.names import NEVER_THERE, PACE, job_key, jobs_index, log_key, waiting_key
 from fleet.refusal import in_plain_words
 
 log = logging.getLogger(__name__)
@@ -90,14 +90,14 @@ class Records:
             return None
         return Glance(Status(values[0]), int(values[1]), values[2] or "")
 
-    async def recent(self, before: str, count: int) -> list[Job]:
-        """At most `count` jobs, newest first, created at or before `before` (ms, or `+inf`).
+    async def recent(self, caller: str, before: str, count: int) -> list[Job]:
+        """At most `count` jobs of a caller, newest first, made at or before `before` (ms, `+inf`).
 
         Their requests are left out: nobody's words are read for a list.
         """
         async with store_errors():
             ids = await self.line.call(
-                *("ZRANGE", JOBS_INDEX, before, "-inf", "BYSCORE", "REV", "LIMIT", 0, count)
+                *("ZRANGE", jobs_index(caller), before, "-inf", "BYSCORE", "REV", "LIMIT", 0, count)
             )
             commands = [("HMGET", job_key(job_id), *Job.SUMMARY) for job_id in ids]
             records = await self.line.calls(commands)

@@ -63,6 +63,8 @@ class Api(Strict):
                     f"the key of {name!r} must have at least {SHORTEST_KEY} characters, none of "
                     "them a space; make one with: openssl rand -hex 24"
                 )
+            if name == "local" or (name == "default" and info.data.get("key")):
+                raise ValueError(f"the name {name!r} is taken; choose another for this caller")
             if key in names:
                 raise ValueError(f"{name!r} and {names[key]} have the same key; give each its own")
             names[key] = repr(name)
@@ -110,7 +112,7 @@ class Workers(Strict):
 
     #: A worker that has not written for so long is taken for dead.
     lease_s: Positive = 5.0
-    #: Claims of one job before it is given up.
+    #: Attempts at one job that may die or fail before it is given up.
     max_attempts: Annotated[int, Field(ge=1)] = 5
     #: On SIGTERM, running streams may go on for so long; then they are handed back.
     drain_s: Annotated[float, Field(ge=0)] = 20.0

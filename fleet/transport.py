@@ -22,6 +22,12 @@ from kombu.transport.virtual import QoS as VirtualQoS
 from kombu.utils.json import dumps
 from redis.exceptions import ConnectionError
 
+#: kombu's two commands, also when Redis' memory is full: a worker must go on then.
+NOTE = """#!lua flags=allow-oom
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+"""
+
 log = logging.getLogger(__name__)
 
 #: Answers that may be outstanding before one is waited for.
@@ -40,10 +46,8 @@ class QoS(stock.QoS):  # type: ignore[misc]
         """Note a message that a worker takes."""
         info = message.delivery_info
         note = dumps([message._raw, info["exchange"], info["routing_key"]])
-        self._tell(
-            ("ZADD", self.unacked_index_key, time(), delivery_tag),
-            ("HSET", self.unacked_key, delivery_tag, note),
-        )
+        keys = (self.unacked_index_key, self.unacked_key)
+        self._tell(("EVAL", NOTE, 2, *keys, time(), delivery_tag, note))
         VirtualQoS.append(self, message, delivery_tag)
 
     def ack(self, delivery_tag: str) -> None:

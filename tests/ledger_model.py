@@ -54,6 +54,10 @@ class Known:
     owner: str = ""
     takes: int = 0
     attempt: int = 0
+    #: Whether an attempt has it, or had it until it was handed over in good order.
+    begun: bool = False
+    #: Whether it has come into its line after its admission.
+    moved: bool = False
     released: int = 0
     lease: Lease = Lease.NONE
     #: The queue in whose line it stands; '' if in none.
@@ -83,7 +87,7 @@ class Known:
     @property
     def late(self) -> bool:
         """Whether its time is over: the time to begin it, or once begun, its deadline."""
-        return self.deadline_over or (self.start_over and self.attempt == 0)
+        return self.deadline_over or (self.start_over and not self.begun)
 
     def runs_as(self, attempt: int) -> bool:
         """Whether this attempt has the job."""
@@ -267,6 +271,7 @@ class Model:
         """A worker has it."""
         job.status, job.lease, job.owner = Status.RUNNING, Lease.LIVE, owner
         job.attempt += 1
+        job.begun = True
         job.log.append(("started", str(job.attempt)))
         if not server or not job.generation or server != job.server:
             job.server, job.place = server, 0
@@ -283,8 +288,13 @@ class Model:
             if job.late:
                 self.end(job, Status.EXPIRED)
             else:
-                self.join(job, job.model or ROUTER_QUEUE)
+                self.back_in_line(job)
         return found
+
+    def back_in_line(self, job: Known) -> None:
+        """The reaper puts a lost job to the front, one whose pause is over to its turn."""
+        job.moved = True
+        self.join(job, job.model or ROUTER_QUEUE, front=not job.pause_over)
 
 
 def check(model: Model, before: Seen, seen: Seen) -> None:
@@ -332,7 +342,7 @@ def _check_findable(job: Known, seen: Seen) -> None:
     if job.ended:
         return
     record, due = seen.records[job.id], seen.due[job.id]
-    latest = int(record["deadline_at" if job.attempt else "start_by"])
+    latest = int(record["deadline_at" if job.begun else "start_by"])
     assert due <= max(latest, seen.now + REAP_AGAIN_MS)
     if job.line or job.paused or job.late:
         return
@@ -345,7 +355,7 @@ def _check_line(model: Model, queue: str, ids: list[str]) -> None:
     assert set(ids) == {job.id for job in model.line(queue)}
     order = [model.jobs[job_id] for job_id in ids]
     assert [job.priority for job in order] == sorted(job.priority for job in order)
-    assert sum(not job.front for job in order) <= QUEUE_JOBS
+    assert sum(not job.front and not job.moved for job in order) <= QUEUE_JOBS
     for place, job in enumerate(order):
         ahead = [other for other in order[:place] if other.priority == job.priority]
         if job.front:

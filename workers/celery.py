@@ -37,7 +37,7 @@ def pin_to_model(instance: Any, options: dict[str, Any], **_: Any) -> None:
     app.conf.worker_concurrency = options.get("concurrency") or model.slots
     if str(instance.hostname).startswith("celery@"):
         instance.hostname = f"{model.name}@{instance.hostname.partition('@')[2]}"
-    app.lifespan = lambda: serve(model, settings)
+    app.lifespan = lambda: serve(model, settings, app.conf.worker_concurrency)
 
 
 @setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]

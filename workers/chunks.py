@@ -29,6 +29,11 @@ class ChatDecoder:
         self._finish_reason: str | None = None
         self._usage: dict[str, Any] = {}
 
+    @property
+    def ending(self) -> bool:
+        """Whether the answer has its reason to end, and only figures follow."""
+        return self._finish_reason is not None
+
     def decode(self, payload: bytes) -> list[Piece | End]:
         """The pieces of one payload.
 

@@ -27,8 +27,10 @@ class Generations:
         self._backend = backend
         self._ledger = ledger
         self._every_s = every_s
-        #: Those that this process uses now.
+        #: Those that this process uses now, and those that it has left: the server may have
+        #: heard of such a one only after somebody had told it to forget it.
         self._used: set[str] = set()
+        self._left: set[str] = set()
         self._over: asyncio.Queue[str] = asyncio.Queue()
         self._look = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -66,6 +68,7 @@ class Generations:
         """This process does not need it any more; somebody else may."""
         self._used.discard(generation)
         if generation:
+            self._left.add(generation)
             self._look.set()
 
     def look(self) -> None:
@@ -104,17 +107,18 @@ class Generations:
 
     async def _left_over(self) -> list[str]:
         """Those that no unended job goes on with."""
-        noted = [
-            generation
-            for generation in await self._ledger.generations(self._backend.server)
-            if generation not in self._used
-        ]
+        listed = await self._ledger.generations(self._backend.server)
+        noted = [each for each in {*listed, *self._left} if each not in self._used]
         jobs = [generation.partition(".")[0] for generation in noted]
         present = await self._ledger.generations_of(jobs)
-        return [g for g, job in zip(noted, jobs, strict=True) if present.get(job) != g]
+        over = [g for g, job in zip(noted, jobs, strict=True) if present.get(job) != g]
+        self._left.difference_update(noted)
+        self._left.update(over)  # until they are dropped
+        return over
 
     async def _drop(self, generations: list[str]) -> None:
         for generation in generations:
             await self._backend.drop(generation)
         if generations:
             await self._ledger.forget_generations(self._backend.server, generations)
+            self._left.difference_update(generations)

@@ -11,6 +11,7 @@ Elsewhere closing the connection is what frees the server's slot.
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
@@ -21,6 +22,7 @@ import httptools
 from fleet.catalogue import Model
 from fleet.errors import ServerStalled, ServerUnreachable, StreamCut, TryNext
 from fleet.events import Piece
+from fleet.hosts import is_loopback
 from workers.backend import End, Step, Steps
 from workers.chunks import ChatDecoder, error_of
 from workers.control import Control
@@ -109,11 +111,13 @@ class LlamaServer:
         )
         #: Whether it keeps generations; None: not known yet.
         self._keeps: bool | None = None if model.resume else False
+        here = f"{socket.gethostname()} " if is_loopback(self._host) else ""
+        self._name = here + model.base_url
 
     @property
     def server(self) -> str:
         """See `Backend.server`."""
-        return self._model.base_url if self._keeps else ""
+        return self._name if self._keeps else ""
 
     def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
         """See `Backend.stream`."""
@@ -126,13 +130,16 @@ class LlamaServer:
         """See `Backend.attach`."""
         if not await self._has(generation, place):
             return None
-        return self._following(self._asking_for(generation, place), generation, place)
+        asked = self._asking_for(generation, place)
+        return self._following(asked, generation, place, kept=True)
 
     async def drop(self, generation: str) -> None:
         """See `Backend.drop`."""
         await self._control.ask("DELETE", f"{self._base}/v1/stream?conv_id={generation}")
 
-    async def _following(self, opening: bytes, generation: str, place: int) -> Steps:
+    async def _following(
+        self, opening: bytes, generation: str, place: int, *, kept: bool = False
+    ) -> Steps:
         """The steps of a stream; a kept one goes on after a connection that breaks."""
         decoder, breaks = ChatDecoder(), 0
         patience = self._model.timeouts.first_token_s
@@ -146,9 +153,13 @@ class LlamaServer:
                         if not response.begun:
                             continue
                         if response.status != 200:
-                            raise await self._refusal(reader, response, data, kept=bool(place))
-                        parts = [part for line in lines.feed(data) for part in decoder.decode(line)]
-                        place = lines.place
+                            raise await self._refusal(reader, response, data, kept=kept)
+                        parts: list[Piece | End] = []
+                        for payload, after in lines.feed(data):
+                            brought = decoder.decode(payload)
+                            parts += brought
+                            if brought or not decoder.ending:
+                                place = after  # whoever goes on here must still hear of the end
                         if parts:
                             breaks, patience = 0, self._model.timeouts.between_tokens_s
                             yield _step(parts, place)
@@ -160,7 +171,7 @@ class LlamaServer:
                 breaks += 1
                 if not generation or breaks > BREAKS_MOST or not await self._has(generation, place):
                     raise
-                opening = self._asking_for(generation, place)
+                opening, kept = self._asking_for(generation, place), True
 
     def prepare(self) -> None:
         """See `Backend.prepare`: connect while the job is being claimed."""
@@ -178,11 +189,12 @@ class LlamaServer:
         """See `Backend.state`; `GET /health` says 503 while the model loads."""
         try:
             status, _ = await self._control.ask("GET", f"{self._base}/health")
-            if status == 200 and self._keeps is None:
-                self._keeps = await self._looked_up([]) is not None
+            if status != 200:
+                self._forget_what_it_can()
+            elif self._keeps is None:
+                await self._ask_whether_it_keeps()
         except ServerUnreachable:
-            if self._keeps:
-                self._keeps = None  # another server may come back
+            self._forget_what_it_can()
             return "down"
         return {200: "ok", 503: "loading"}.get(status, "unknown")
 
@@ -192,23 +204,29 @@ class LlamaServer:
             self._drop_spare(self._spare)
         await self._control.aclose()
 
+    def _forget_what_it_can(self) -> None:
+        """Another server, or another version of it, may come back."""
+        if self._model.resume:
+            self._keeps = None
+
+    async def _ask_whether_it_keeps(self) -> None:
+        status, _ = await self._lookup([])
+        if status in (200, 404):
+            self._keeps = status == 200
+
     async def _has(self, generation: str, place: int) -> bool:
         """Whether the server still has the generation, and its stream from that byte on."""
         try:
-            [known] = await self._looked_up([generation]) or [{}]
-        except (ServerUnreachable, ValueError):
+            status, body = await self._lookup([generation])
+            [known] = json.loads(body) if status == 200 else [{}]
+        except (ServerUnreachable, ValueError, TypeError):
             return False
         return 0 <= int(known.get("total_bytes", -1)) <= place + KEPT_BYTES
 
-    async def _looked_up(self, generations: list[str]) -> list[Any] | None:
-        """What the server knows of these generations; None: it knows of none at all."""
+    async def _lookup(self, generations: list[str]) -> tuple[int, bytes]:
+        """What the server says of these generations; 404: it knows of none at all."""
         asked = json.dumps({"conversation_ids": generations}).encode()
-        status, body = await self._control.ask("POST", f"{self._base}/v1/streams/lookup", asked)
-        try:
-            known = json.loads(body) if status == 200 else None
-        except ValueError:
-            return None
-        return known if isinstance(known, list) else None
+        return await self._control.ask("POST", f"{self._base}/v1/streams/lookup", asked)
 
     def _body(self, request: dict[str, Any]) -> dict[str, Any]:
         most = self._model.max_tokens

@@ -5,7 +5,7 @@ import logging
 import random
 import secrets
 from collections.abc import Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from enum import Enum
 from itertools import count
@@ -65,6 +65,8 @@ class Running:
 
     def __init__(self, claim: Claim, attempt: AttemptLog) -> None:
         self.job = claim.job
+        #: What the model server calls the answer, if it keeps it.
+        self.generation = claim.job.generation
         self.attempt = attempt
         self.stopped_by: Stop | None = None
         self.scope = asyncio.timeout(max(claim.seconds_left, 0.0))
@@ -91,6 +93,7 @@ class Runner:
         writer: Writer,
         owner: str,
         settings: Settings,
+        slots: int,
     ) -> None:
         self._model = model
         self._backend = backend
@@ -105,6 +108,9 @@ class Runner:
         self._running: dict[tuple[str, int], Running] = {}
         #: Names of claims; a process that comes after us under the same name has others.
         self._claims = (f"{secrets.token_hex(8)}#{n}" for n in count(1))
+        #: Celery may hand out more messages than that after an outage of its broker.
+        self._slots = asyncio.Semaphore(slots)
+        self._draining = False
         #: Calls of `run` under way; how many of them are still claiming; the jobs that were
         #: stopped since the first of those began.
         self._busy = 0
@@ -135,12 +141,20 @@ class Runner:
         self._busy += 1
         self._idle.clear()
         try:
-            if claim := await self._claim():
-                await self._see_to(claim)
+            async with self._slots:
+                if self._draining:
+                    await self._pass_on()
+                elif claim := await self._claim():
+                    await self._see_to(claim)
         finally:
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
+
+    async def _pass_on(self) -> None:
+        """The message that woke us is for somebody else."""
+        with suppress(StoreUnavailable):  # then the line will be seen to lack one
+            await self._ledger.wake(self._model)
 
     async def idle(self) -> None:
         """Return when no stream runs."""
@@ -156,6 +170,10 @@ class Runner:
         if self._claiming:
             self._stopped_meanwhile.add(job_id)
         self._generations.look()
+
+    def drain(self) -> None:
+        """Begin nothing any more."""
+        self._draining = True
 
     def stop_all(self, reason: Stop) -> None:
         """Stop every stream of this process."""
@@ -193,22 +211,26 @@ class Runner:
         job = claim.job
         running = Running(claim, self._writer.open(job))
         self._running[job.id, job.attempt] = running
-        self._generations.use(job.generation)
+        self._generations.use(running.generation)
         whole = False
         try:
             whole = await self._attempt(running)
         finally:
             del self._running[job.id, job.attempt]
             if whole:
-                self._generations.over(job.generation)
+                self._generations.over(running.generation)
             else:  # the record tells whether anybody goes on with it
-                self._generations.leave(job.generation)
+                self._generations.leave(running.generation)
 
     async def _attempt(self, running: Running) -> bool:
         """One attempt, whatever becomes of it. Returns whether its answer was the job's."""
+        if self._draining and running.stopped_by is None:
+            running.stopped_by = Stop.DRAIN
         try:
             async with running.scope:
-                running.streaming = True
+                running.streaming = running.stopped_by is None
+                if not running.streaming:
+                    raise TimeoutError
                 try:
                     end = await self._stream(running)
                 finally:
@@ -249,8 +271,9 @@ class Runner:
                 if job.streamed and not job.place:  # the text so far is of an earlier answer
                     running.attempt.restart(job.restart_reason or LOST)
                 return kept
+            await self._new_generation(running)
         if not job.streamed:
-            return self._backend.stream(job.request, job.generation)
+            return self._backend.stream(job.request, running.generation)
         if self._policy.after_first_token == "continue" and self._backend.continues:
             return self._continued(running)
         return self._again(running)
@@ -261,7 +284,18 @@ class Runner:
         if self._policy.after_first_token == "fail":
             raise StreamCut(f"{reason}; the configuration says not to begin again")
         running.attempt.restart(reason)
-        return self._backend.stream(job.request, job.generation)
+        return self._backend.stream(job.request, running.generation)
+
+    async def _new_generation(self, running: Running) -> None:
+        """What the server kept is gone, and with it its name: no two answers may share one."""
+        self._generations.leave(running.generation)
+        server = self._backend.server
+        name = await insist(lambda: self._ledger.begin(running.job, server)) if server else ""
+        if name is None:
+            running.stopped_by = running.stopped_by or Stop.LOST
+            raise TimeoutError
+        running.generation = name
+        self._generations.use(name)
 
     async def _continued(self, running: Running) -> Steps:
         """Let the model go on from the text so far, as its own last message; where that cannot
@@ -335,7 +369,8 @@ class Runner:
         tried = self._tried(running, error)
         reason = f"{self._model} failed: {error}"
         free = error.code not in BURNING
-        failed = HandOver(0, reason, tried, free=free, rounds=job.rounds)
+        any_text = running.attempt.any
+        failed = HandOver(0, reason, tried, free=free, rounds=job.rounds, begun=any_text)
         later = range(job.step + 1, len(job.plan))
         step = next((i for i in later if job.plan[i] in self._known), None)
         how = self._next_round(job, failed) if step is None else replace(failed, step=step)
@@ -353,7 +388,7 @@ class Runner:
         plan = [(i, last.get(name)) for i, name in enumerate(job.plan) if name in self._known]
         loading = next((i for i, code in plan if code == ServerLoading.code), None)
         if loading is not None:
-            return replace(how, step=loading, pause_s=pause_s(max(job.rounds, 2)))
+            return replace(how, step=loading, rounds=job.rounds + 1, pause_s=pause_s(job.rounds))
         passing = next((i for i, code in plan if code in PASSING), None)
         if passing is None or job.rounds + 1 >= self._policy.rounds:
             return None
@@ -411,17 +446,20 @@ async def continued(backend: Backend, request: dict[str, Any], so_far: str) -> S
     llama-server repeats that text before it goes on; it is cut off here.
     """
     turns = [*request["messages"], {"role": "assistant", "content": so_far}]
-    left = len(so_far)
+    left = so_far
     async with aclosing(backend.stream({**request, "messages": turns})) as steps:
         async for step in steps:
             pieces = []
             for piece in step.pieces:
                 if left and piece.kind == "text":
-                    kept, left = piece.value[left:], max(0, left - len(piece.value))
-                    piece = Piece("text", kept)
+                    said = piece.value[: len(left)]
+                    if not left.startswith(said):
+                        raise Refused("it does not repeat the text that it was given")
+                    piece, left = Piece("text", piece.value[len(said) :]), left[len(said) :]
                 if piece.value:
                     pieces.append(piece)
-            yield Step(pieces, end=step.end)
+            if pieces or step.end:
+                yield Step(pieces, end=step.end)
 
 
 def tokens_of(events: Iterable[Event]) -> int:

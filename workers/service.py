@@ -26,8 +26,10 @@ HAND_BACK_S = 5.0
 
 
 @asynccontextmanager
-async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
-    """Run one model's jobs until the process ends; then drain."""
+async def serve(
+    model: Model, settings: Settings, slots: int
+) -> AsyncIterator[Mapping[str, Handler]]:
+    """Run one model's jobs, `slots` at once, until the process ends; then drain."""
     node = node_name(model.name)
     async with AsyncExitStack() as stack:
         line = connect(settings)
@@ -39,7 +41,7 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
         writer = Writer(ledger)
         writer.start()
         stack.push_async_callback(writer.stop)
-        runner = Runner(model.name, backend, ledger, writer, node, settings)
+        runner = Runner(model.name, backend, ledger, writer, node, settings, slots)
         runner.start()
         stack.push_async_callback(runner.stop_looking)
         listener = Listener(settings)
@@ -53,7 +55,7 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
             lambda: {
                 "role": "worker",
                 "model": model.name,
-                "slots": model.slots,
+                "slots": slots,
                 "active": runner.active,
                 "server": state.last,
             },
@@ -67,7 +69,7 @@ async def serve(model: Model, settings: Settings) -> AsyncIterator[Mapping[str, 
             asyncio.create_task(reap_for_ever(ledger), name="reaper"),
         ]
         stack.callback(lambda: [task.cancel() for task in loops])
-        log.info("worker for %s ready: %s streams at once", model.name, model.slots)
+        log.info("worker for %s ready: %s streams at once", model.name, slots)
         yield {RUN_TASK: runner.run}
         await _drain(runner, settings.workers.drain_s)
 
@@ -123,6 +125,7 @@ async def _renew(runner: Runner, every_s: float) -> None:
 
 async def _drain(runner: Runner, bound_s: float) -> None:
     """Let running streams end; hand back what has not ended in time."""
+    runner.drain()
     with suppress(TimeoutError):
         async with asyncio.timeout(bound_s):
             await runner.idle()

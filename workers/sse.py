@@ -9,10 +9,13 @@ class DataLines:
         self.place = place
         self._rest = b""
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The payloads that `data` completes, in order."""
-        joined = self._rest + data
-        lines = joined.split(b"\n")
+    def feed(self, data: bytes) -> list[tuple[bytes, int]]:
+        """The payloads that `data` completes, in order, each with the byte after its line."""
+        lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
-        self.place += len(joined) - len(self._rest)
-        return [line[5:].strip() for line in lines if line.startswith(b"data:")]
+        found = []
+        for line in lines:
+            self.place += len(line) + 1
+            if line.startswith(b"data:"):
+                found.append((line[5:].strip(), self.place))
+        return found

@@ -24,11 +24,11 @@ while true do
   end
   local job = ARGV[1] .. id
   local record = redis.call('HMGET', job, 'status', 'lease_until', 'attempt', 'seq', 'deadline_at', 'released',
-    'server', 'generation', 'start_by')
+    'server', 'generation', 'start_by', 'begun')
   local status, attempt = record[1], tonumber(record[3] or 0) + 1
   if status == 'routed' or (status == 'running' and tonumber(record[2]) <= now) then
     local log, channel, seq = job .. ':log', ARGV[2] .. id, tonumber(record[4])
-    local latest = tonumber(attempt == 1 and record[9] or record[5])
+    local latest = tonumber(record[10] == '1' and record[5] or record[9])
     if latest <= now then
       close(job, log, KEYS[2], channel, seq, 'expired', {'expired', stamped(ARGV[7])}, ARGV[9])
     elseif attempt - tonumber(record[6] or 0) > tonumber(ARGV[5]) then
@@ -38,7 +38,7 @@ while true do
       local started = '{"attempt":' .. text(attempt) .. ',' .. string.sub(stamped(ARGV[6]), 2)
       seq = write(log, channel, seq, {'started', started})
       redis.call('HSET', job, 'status', 'running', 'attempt', text(attempt), 'owner', ARGV[3], 'claim', KEYS[3],
-        'lease_until', text(now + ARGV[4]), 'seq', text(seq))
+        'lease_until', text(now + ARGV[4]), 'seq', text(seq), 'begun', '1')
       redis.call('HSETNX', job, 'started_at', now_text)
       redis.call('ZADD', KEYS[2], text(math.min(now + ARGV[4], tonumber(record[5]))), id)
       redis.call('SET', KEYS[3], id, 'EX', 60)

@@ -4,13 +4,13 @@
 --       6 1 to end it only past its deadline (or past the time to begin it), else 0
 --       7 statuses it may have, as `,a,b,`   8.. field, value, ...
 -- Returns {1 when this call ended it else 0, status now}, or {-1, ''} when there is no such job.
-local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'deadline_at', 'start_by', 'attempt', 'generation')
+local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'deadline_at', 'start_by', 'begun', 'generation')
 local status = record[1]
 if not status then
   return {-1, ''}
 end
 local allowed = string.find(ARGV[7], ',' .. status .. ',', 1, true)
-local latest = tonumber(record[5] == '0' and record[4] or record[3])
+local latest = tonumber(record[5] == '1' and record[3] or record[4])
 if not allowed or (ARGV[6] == '1' and latest > now) then
   return {0, status}
 end

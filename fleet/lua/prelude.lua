@@ -56,22 +56,24 @@ end
 -- present one; so who comes with one job stands before another's second, however many those are.
 -- (Start-time fair queueing with jobs of equal length: Goyal, Vin, Cheng, 1996.)
 -- `turns` holds for a priority the present turn, and for each caller its last.
-local ROOM = 17592186044416 -- 2^44 turns in each priority
+local ROOM = 17592186044416 -- 2^44 places in each priority: the lower half for its front
+local FRONT = ROOM / 2
 
 local function turns_of(waiting)
   return waiting .. ':turns'
 end
 
--- A job gets in line; one that has stood there before goes to the front of its priority.
-local function join(waiting, id, priority, caller, front)
-  local turn = 0
-  if not front then
-    local mine = priority .. ':' .. caller
-    local seen = redis.call('HMGET', turns_of(waiting), priority, mine)
-    turn = math.max(tonumber(seen[1] or 0), tonumber(seen[2] or 0) + 1)
-    redis.call('HSET', turns_of(waiting), mine, text(turn))
-  end
-  redis.call('ZADD', waiting, text(priority * ROOM + turn), id)
+local function join(waiting, id, priority, caller)
+  local mine = priority .. ':' .. caller
+  local seen = redis.call('HMGET', turns_of(waiting), priority, mine)
+  local turn = math.max(tonumber(seen[1] or 0), tonumber(seen[2] or 0) + 1)
+  redis.call('HSET', turns_of(waiting), mine, text(turn))
+  redis.call('ZADD', waiting, text(priority * ROOM + FRONT + turn), id)
+end
+
+-- A job whose turn it has been already comes to the front, the oldest first.
+local function rejoin(waiting, id, priority, created_at)
+  redis.call('ZADD', waiting, text(priority * ROOM + math.min(created_at, FRONT - 1)), id)
 end
 
 local function tidy(waiting)
@@ -96,8 +98,9 @@ local function next_in(waiting)
   local score = tonumber(first[2])
   local priority = math.floor(score / ROOM)
   local over = {'taken_at', now_text}
-  if score > priority * ROOM then
-    over[3], over[4] = text(priority), text(score - priority * ROOM)
+  local turn = score - priority * ROOM - FRONT
+  if turn >= 0 then
+    over[3], over[4] = text(priority), text(turn)
   end
   redis.call('HSET', turns_of(waiting), unpack(over))
   tidy(waiting)
@@ -113,9 +116,10 @@ local function close(job, log, due, channel, seq, status, events, ttl_s)
   redis.call('EXPIRE', log, ttl_s)
   redis.call('ZREM', due, id)
   redis.call('ZREM', later_of(due), id)
-  leave(record[2], id)
-  if redis.call('HINCRBY', load_of(due), record[1], -1) <= 0 then
-    redis.call('HDEL', load_of(due), record[1])
-    redis.call('HDEL', turns_of(record[2]), record[3] .. ':' .. record[1]) -- it comes as a newcomer again
+  local caller, waiting = record[1] or '', record[2] or ''
+  leave(waiting, id)
+  if redis.call('HINCRBY', load_of(due), caller, -1) <= 0 then
+    redis.call('HDEL', load_of(due), caller)
+    redis.call('HDEL', turns_of(waiting), (record[3] or '') .. ':' .. caller) -- it comes as a newcomer again
   end
 end

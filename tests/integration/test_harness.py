@@ -72,7 +72,13 @@ def test_the_database_is_closed_to_whoever_has_no_password(redis_url: str) -> No
 
 
 def test_only_the_indexes_may_stay_for_ever() -> None:
-    indexes = ("fleet:jobs", "fleet:due", "fleet:due:later", "fleet:nodes", "fleet:waiting:fast")
+    indexes = (
+        "fleet:jobs:local",
+        "fleet:due",
+        "fleet:due:later",
+        "fleet:nodes",
+        "fleet:waiting:fast",
+    )
     assert all(is_permanent(key) for key in indexes)
     others = ("fleet:job:job_1", "fleet:job:job_1:log", "fleet:idem:1", "fleet:claim:a#1")
     assert not any(is_permanent(key) for key in others)

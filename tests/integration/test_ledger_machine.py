@@ -423,7 +423,8 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self.do(self.ledger.hand_over(job, held.seq, how)) == (may and not again)
         if may:
             known.status, known.lease = Status.ROUTED, Lease.NONE
-            known.model = job.plan[step]
+            stays = known.model == job.plan[step]
+            known.model, known.moved, known.begun = job.plan[step], True, same
             known.released += free
             known.generation = known.generation if same else ""
             known.log.append(("routed", known.model))
@@ -431,7 +432,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.model.leave(known)
                 known.paused = True
             else:
-                self.model.join(known, known.model)
+                self.model.join(known, known.model, front=stays)
         self.checked()
 
     # Whoever does not run the job.
@@ -559,7 +560,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for job in self.unended():
             lost = job.lease is Lease.OVER and not job.line and not job.late
             if lost or job.pause_over:
-                self.model.join(job, job.model or ROUTER_QUEUE)
+                self.model.back_in_line(job)
                 self.model.lost[job.line] += 1
         for job in late:
             self.call("ZADD", DUE, "XX", PAST, job.id)

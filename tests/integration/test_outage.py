@@ -162,9 +162,11 @@ def test_a_full_memory_keeps_new_jobs_out_and_lets_the_others_end(
         assert stack.client.post(f"/v1/jobs/{cancelled}/cancel").json()["status"] == "cancelled"
         job = stack.ended(running)
         assert (job["status"], job["attempt"]) == ("completed", 1)
+        for job_id in waiting:
+            assert stack.ended(job_id)["status"] == "completed"
+        health = stack.client.get("/health").json()
+        assert health["models"]["fast"]["workers"] == 1
         client.config_set("maxmemory", "0")
-    for job_id in waiting:
-        assert stack.ended(job_id)["status"] == "completed"
     assert stack.ended(stack.post("Hi [[fake n=1]]"))["status"] == "completed"
 
 

@@ -43,7 +43,7 @@ PIECES = [
 
 def decode(cuts: list[bytes]) -> list[Piece | End]:
     lines, decoder = DataLines(), ChatDecoder()
-    return [piece for cut in cuts for line in lines.feed(cut) for piece in decoder.decode(line)]
+    return [piece for cut in cuts for line, _ in lines.feed(cut) for piece in decoder.decode(line)]
 
 
 @pytest.mark.parametrize("at", range(len(STREAM) + 1))
