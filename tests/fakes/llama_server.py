@@ -17,6 +17,7 @@ from there; like the real one it says those again, together with the first token
 
 import asyncio
 import json
+import secrets
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -364,8 +365,9 @@ class Answer:
     def _texts(self) -> Iterator[str]:
         """What was given comes again, together with the first token that is new."""
         given, part = self.given, self.part
+        mark = f"#{secrets.token_hex(3)}" if self.mode.marked else ""
         for i in range(self.had, self.had + self.length):
-            yield given + f" w{i}"[part:]
+            yield given + f" w{i}{mark}"[part:]
             given, part = "", 0
         if given:
             yield given

@@ -59,6 +59,8 @@ class Mode:
     forget: int | None = None
     #: Server-wide: let nobody attach, as if the offset had dropped out of what is kept.
     behind: int = 0
+    #: Words of no other answer: each ends with a mark that is this request's own.
+    marked: int = 0
     #: What to say as the reason for the end, in the server's own words.
     finish: str = ""
 

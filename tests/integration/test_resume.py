@@ -1,5 +1,6 @@
 """A worker is lost or shuts down, a connection breaks: the answer goes on where it was."""
 
+import json
 import os
 import signal
 import time
@@ -64,6 +65,12 @@ class Pair:
                 if event[1] == "token":
                     return events
         return events
+
+    def seen(self, job_id: str) -> list[tuple[str, str, dict[str, Any]]]:
+        """The log as it stands in Redis: place, kind, data."""
+        with Redis.from_url(self.redis_url, decode_responses=True) as client:
+            entries = client.xrange(f"fleet:job:{job_id}:log")
+        return [(place, entry["k"], json.loads(entry["d"])) for place, entry in entries]
 
     def busy(self) -> int:
         """Slots of the server that generate."""
@@ -225,3 +232,23 @@ def test_what_follows_when_the_server_died_too_is_a_setting(
         assert 0 < len(text_of(events)) < len(WHOLE)
         assert pair.stack.job(job_id)["answer"]["content"] == text_of(events)
     pair.close()
+
+
+def test_the_words_of_two_answers_are_never_joined(pair: Pair) -> None:
+    slowly = "Hi [[fake marked=1 n=80 tps=40 ttft=1500]]"
+    job_id = pair.stack.post(slowly)
+    first = pair.pid_of(job_id)
+    pair.server.stop()
+    pair.server.start()
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: pair.busy() == 1, "the second worker has asked anew", 10)
+    second = [data for _, kind, data in pair.seen(job_id) if kind == "started"][1]
+    os.kill(int(second["worker"].rpartition(":")[2]), signal.SIGKILL)
+    pair.add_worker()
+    events = pair.stack.events(job_id)
+    kinds = [kind for _, kind, _ in events]
+    assert (kinds.count("started"), kinds.count("restarted"), kinds[-1]) == (3, 1, "completed")
+    words = [word.partition("#") for word in text_of(events).split()]
+    assert [word for word, _, _ in words] == [f"w{n}" for n in range(80)]
+    assert len({mark for _, _, mark in words}) == 1
+    pair.add_worker()
