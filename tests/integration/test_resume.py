@@ -238,6 +238,7 @@ def test_the_words_of_two_answers_are_never_joined(pair: Pair) -> None:
     slowly = "Hi [[fake marked=1 n=80 tps=40 ttft=1500]]"
     job_id = pair.stack.post(slowly)
     first = pair.pid_of(job_id)
+    os.kill(first, signal.SIGSTOP)  # it dies with its server, and must not see it die
     pair.server.stop()
     pair.server.start()
     os.kill(first, signal.SIGKILL)
