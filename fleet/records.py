@@ -126,11 +126,6 @@ class Records:
             if status is not None and status not in TERMINAL
         }
 
-    async def list_lengths(self, keys: list[str]) -> list[int]:
-        """Lengths of the lists that stand for queues."""
-        async with store_errors():
-            return await self.line.calls([("LLEN", key) for key in keys])
-
     async def read_all(self, job_id: str) -> list[Event]:
         """The whole log so far."""
         events: list[Event] = []

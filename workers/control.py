@@ -75,7 +75,7 @@ class Control:
                 return await self._exchange(*self._open, method, path, body)
         except (OSError, TimeoutError, httptools.HttpParserError) as error:
             await self.aclose()
-            raise ServerUnreachable(f"nothing answers at {self._host}:{self._port}") from error
+            raise ServerUnreachable from error
         except BaseException:  # half an answer is left in the connection
             await self.aclose()
             raise
