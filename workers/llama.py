@@ -261,7 +261,9 @@ class LlamaServer:
                     self._host, self._port, ssl=self._tls or None, limit=READ_SIZE
                 )
         except (OSError, TimeoutError) as error:
-            raise ServerUnreachable(f"the server of {self._model.name!r} does not answer") from error
+            raise ServerUnreachable(
+                f"the server of {self._model.name!r} does not answer"
+            ) from error
 
     async def _read(self, reader: asyncio.StreamReader, patience: float) -> bytes:
         """The next bytes. End of file is no end: only `[DONE]` is."""
