@@ -146,7 +146,7 @@ def test_an_answer_goes_on_when_whoever_asked_has_left(server: Server, name: str
     whole = server.read(name)
     assert whole.startswith(seen)
     assert whole.endswith(DONE)
-    assert len(deltas(whole)) == len(deltas(server.ask(name, SOME)))
+    assert f'"predicted_n":{SOME}'.encode() in whole.replace(b" ", b"")
 
 
 def test_an_answer_that_waits_for_a_slot_goes_on_waiting_when_whoever_asked_has_left(
