@@ -58,6 +58,8 @@ class Listener:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._pubsub is not None:
+            await self._pubsub.aclose()
         await self._redis.aclose()
 
     async def add(self, channel: str, callback: Callback) -> None:
