@@ -121,7 +121,8 @@ class Workers(Strict):
 class Fallback(Strict):
     """What happens when a model fails."""
 
-    #: After the first token: begin again on the next model, or stop with what there is.
+    #: After the first token, where the server has not kept the answer: begin again, go on from
+    #: the text so far, or stop with it.
     after_first_token: Literal["restart", "continue", "fail"] = "restart"
     #: Rounds through a job's plan when every model is away, before the job fails; pauses of
     #: 0.3 s and twice as long each time, up to 8 s. Eight rounds take about half a minute.

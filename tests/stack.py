@@ -63,6 +63,14 @@ class Stack:
             f"worker-{model}", "celery", "-A", "workers", "worker", "-Q", model, **env
         )
 
+    def start_all(self, *models: str) -> None:
+        """Start an API, a router and a worker for each of the models, and wait for them."""
+        self.start_api()
+        self.start_router()
+        for model in models:
+            self.start_worker(model)
+        self.wait_ready(*models)
+
     def wait_ready(self, *models: str) -> None:
         """Wait until the API counts a router and a worker for each of the models."""
 

@@ -7,15 +7,11 @@
 -- A lost attempt's generation stays the job's where the server is the same: its answer may go on.
 -- Returns {now ms, id, field, value, ...}, or {} when nobody waits. A call that is repeated because
 -- its answer was lost gets the same job.
-local function taken(id)
-  return {now_text, id, unpack(redis.call('HGETALL', ARGV[1] .. id))}
-end
-
 local before = redis.call('GET', KEYS[3])
 if before then
   local record = redis.call('HMGET', ARGV[1] .. before, 'status', 'owner', 'claim')
   local ours = record[1] == 'running' and record[2] == ARGV[3] and record[3] == KEYS[3]
-  return ours and taken(before) or {}
+  return ours and {now_text, record_of(ARGV[1], before)} or {}
 end
 while true do
   local id = next_in(KEYS[1])
@@ -50,7 +46,7 @@ while true do
           redis.call('EXPIRE', KEYS[4], ARGV[9])
         end
       end
-      return taken(id)
+      return {now_text, record_of(ARGV[1], id)}
     end
   elseif status == 'running' then -- its worker was only late, and has it again
     redis.call('ZADD', KEYS[2], text(math.min(tonumber(record[2]), tonumber(record[5]))), id)

@@ -107,6 +107,11 @@ local function next_in(waiting)
   return first[1]
 end
 
+-- What a call that takes a job has taken, as its caller reads it.
+local function record_of(prefix, id)
+  return id, unpack(redis.call('HGETALL', prefix .. id))
+end
+
 -- Write one terminal event and move the record; callers have checked that it may.
 local function close(job, log, due, channel, seq, status, events, ttl_s)
   local id, next_seq = id_of(job), write(log, channel, seq, events)

@@ -6,8 +6,7 @@
 --       looked at again   4 ms that a line may have more jobs than messages
 --       5 1 if the queues are lists here, else 0   6.. four lists for each line
 -- Returns a flat list: job id, what is due (`late`: end it; `wake`: send a message to its line; `odd`:
--- its record is none),
--- model ('' before it is routed), attempt, priority, ...
+-- its record is none), model ('' before it is routed), attempt, priority, ...
 local UNSEEN_MS, SPARED_MS, SPARE_MOST = 2000, 2500, 1000
 local found = {}
 local function report(id, what, model, attempt, priority)

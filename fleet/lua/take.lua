@@ -4,13 +4,10 @@
 --       5 expired event json   6 poisoned event json   7 ttl s (ended)   8 that failure's error json
 -- Returns {id, field, value, ...}, or {} when nobody waits. A call that is repeated because its
 -- answer was lost gets the same job.
-local function taken(id)
-  return {id, unpack(redis.call('HGETALL', ARGV[1] .. id))}
-end
-
 local before = redis.call('GET', KEYS[3])
 if before then
-  return redis.call('HGET', ARGV[1] .. before, 'status') == 'queued' and taken(before) or {}
+  local ours = redis.call('HGET', ARGV[1] .. before, 'status') == 'queued'
+  return ours and {record_of(ARGV[1], before)} or {}
 end
 while true do
   local id = next_in(KEYS[1])
@@ -18,7 +15,7 @@ while true do
     return {}
   end
   local job = ARGV[1] .. id
-  local record = redis.call('HMGET', job, 'status', 'seq', 'start_by', 'takes', 'deadline_at')
+  local record = redis.call('HMGET', job, 'status', 'seq', 'start_by', 'takes')
   if record[1] == 'queued' then
     if tonumber(record[3]) <= now then
       close(job, job .. ':log', KEYS[2], ARGV[2] .. id, tonumber(record[2]), 'expired',
@@ -31,7 +28,7 @@ while true do
       redis.call('HSET', job, 'lease_until', text(now + ARGV[3]), 'takes', text((record[4] or 0) + 1))
       redis.call('ZADD', KEYS[2], text(math.min(now + ARGV[3], tonumber(record[3]))), id)
       redis.call('SET', KEYS[3], id, 'EX', 60)
-      return taken(id)
+      return {record_of(ARGV[1], id)}
     end
   end
 end

@@ -30,10 +30,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         config = f"[workers]\nlease_s = {LEASE_S}\ndrain_s = 0\n"
         config += MODEL.format(name="fast", url=url, slots=2, context=1024)
         stack = Stack(folder, valkey.url, config)
-        stack.start_api()
-        stack.start_router()
-        stack.start_worker("fast")
-        stack.wait_ready("fast")
+        stack.start_all("fast")
         yield stack
         stack.stop()
     valkey.stop()

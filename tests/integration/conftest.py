@@ -62,11 +62,7 @@ def shared_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         for name, fake in fakes.items()
     ]
     stack = Stack(folder, valkey.url, CONFIG + "".join(entries))
-    stack.start_api()
-    stack.start_router()
-    for name in fakes:
-        stack.start_worker(name)
-    stack.wait_ready(*fakes)
+    stack.start_all(*fakes)
     yield Fleet(stack, **fakes)
     stack.stop()
     for fake in fakes.values():

@@ -35,10 +35,7 @@ def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     config = CONFIG + MODEL.format(name="fast", url=fake.url, slots=1, context=4096)
     stack = Stack(folder, valkey.url, config)
     stack.client.headers["Authorization"] = f"Bearer {ALICE}"
-    stack.start_api()
-    stack.start_router()
-    stack.start_worker("fast")
-    stack.wait_ready("fast")
+    stack.start_all("fast")
     yield stack
     stack.stop()
     fake.close()

@@ -27,10 +27,7 @@ def stack(tmp_path: Path, own_valkey: Valkey) -> Iterator[Stack]:
     config = "[workers]\ndrain_s = 0.5\n"
     config += MODEL.format(name="fast", url=fast.url, slots=4, context=4096)
     stack = Stack(tmp_path, own_valkey.url, config)
-    stack.start_api()
-    stack.start_router()
-    stack.start_worker("fast")
-    stack.wait_ready("fast")
+    stack.start_all("fast")
     yield stack
     stack.stop()
     fast.close()

@@ -29,10 +29,7 @@ def stack(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sta
     fast.start()
     config = CONFIG + MODEL.format(name="fast", url=fast.url, slots=8, context=4096)
     stack = Stack(folder, valkey.rpartition("/")[0] + "/3", config)
-    stack.start_api()
-    stack.start_router()
-    stack.start_worker("fast")
-    stack.wait_ready("fast")
+    stack.start_all("fast")
     yield stack
     stack.stop()
     fast.close()
