@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from redis import Redis
 
+from fleet.names import waiting_key
 from tests.fakes.handle import Fake
 from tests.integration.conftest import MODEL
 from tests.stack import Stack
@@ -57,6 +59,12 @@ def stack(shared_stack: Stack) -> Iterator[Stack]:
 def post(stack: Stack, key: str, text: str, **fields: object) -> httpx.Response:
     headers = {"Authorization": f"Bearer {key}"}
     return stack.client.post("/v1/jobs", json={"message": text, **fields}, headers=headers)
+
+
+def waiting(stack: Stack) -> int:
+    """How many jobs stand in the model's line."""
+    with Redis.from_url(stack.env["FLEET_REDIS_URL"]) as client:
+        return int(client.zcard(waiting_key("fast")))
 
 
 def occupy(stack: Stack) -> str:
@@ -115,6 +123,8 @@ def test_a_full_queue_says_how_long_it_would_take(stack: Stack) -> None:
     for key, count in ((ALICE, 19), (BOB, 11)):
         for _ in range(count):
             assert post(stack, key, "Hi [[fake n=4000 tps=50]]").status_code == 202
+    # A job in a router's hands stands in no line.
+    wait_until(lambda: waiting(stack) == 30, "all of them stand in the model's line")
     refused = post(stack, BOB, "one more")
     assert refused.status_code == 503
     error = refused.json()["error"]
