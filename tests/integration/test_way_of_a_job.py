@@ -45,13 +45,12 @@ def test_a_reader_sees_every_kind_in_order_and_numbers_without_a_gap(fleet: Flee
     assert routed["reasons"]
 
 
-@pytest.mark.parametrize("after", range(0, 9))
-def test_a_reader_that_comes_back_anywhere_misses_and_repeats_nothing(
-    fleet: Fleet, after: int
-) -> None:
+def test_a_reader_that_comes_back_anywhere_misses_and_repeats_nothing(fleet: Fleet) -> None:
     job_id = fleet.stack.post("Write a haiku [[fake n=5]]")
     whole = fleet.stack.events(job_id)
-    assert fleet.stack.events(job_id, after=after) == whole[after + 1 :]
+    assert len(whole) >= 5  # how many pieces go out together depends on the machine
+    for after in range(len(whole) - 1):
+        assert fleet.stack.events(job_id, after=after) == whole[after + 1 :]
 
 
 def test_a_reader_that_drops_in_the_middle_of_a_live_stream_goes_on(fleet: Fleet) -> None:
