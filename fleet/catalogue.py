@@ -17,7 +17,7 @@ STAND_INS: dict[str, tuple[str, ...]] = {
     "claude": ("claude",),
 }
 
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
 
 class Strict(BaseModel):
@@ -85,7 +85,7 @@ class Model(Strict):
     @field_validator("name", "queue")
     @classmethod
     def _is_a_name(cls, value: str) -> str:
-        if value and not _NAME.fullmatch(value):
+        if value and not NAME.fullmatch(value):
             raise ValueError("use lower-case letters, digits, '.', '_' and '-', at most 63")
         return value
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from pydantic_settings import (
 from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
+from fleet.routing import Router
 
 PREFIX = "FLEET_"
 #: Variables with our prefix that are not settings.
@@ -129,15 +130,6 @@ class Fallback(Strict):
     rounds: Annotated[int, Field(ge=1, le=1_000)] = 8
 
 
-class Router(Strict):
-    """How a job finds its model."""
-
-    #: The route of a conversation that no rule speaks for.
-    default_route: str = "fast"
-    #: User turns before the last one that still say what the talk is about.
-    memory_turns: Annotated[int, Field(ge=0, le=50)] = 3
-
-
 class Flower(Strict):
     """Flower, started by `fleet up`."""
 
@@ -181,14 +173,23 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _default_route_exists(self) -> Self:
-        routes = self.catalogue.served_routes
-        if self.models and self.router.default_route not in routes:
-            raise ValueError(
-                f"router.default_route: no model serves {self.router.default_route!r}; "
-                f"there are: {', '.join(routes)}"
-            )
+    def _routes_are_served(self) -> Self:
+        served = self.catalogue.served_routes
+        for what, route in self._named_routes():
+            if self.models and route not in served:
+                raise ValueError(
+                    f"{what}: no model serves {route!r}; there are: {', '.join(served)}; "
+                    "give a model that role"
+                )
         return self
+
+    def _named_routes(self) -> Iterator[tuple[str, str]]:
+        for route in self.router.routes:
+            yield "router.routes", route.name
+        for experiment in self.router.experiments:
+            for arm in experiment.arms:
+                for route in arm.instead.values():
+                    yield f"router.experiments: arm {arm.name!r}", route
 
     @classmethod
     def settings_customise_sources(
