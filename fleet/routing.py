@@ -48,7 +48,7 @@ class Arm(Strict):
     classifier: Classifier | None = None
     threshold: Share | None = None
     #: Policy: jobs of the route on the left go to the route on the right.
-    instead: dict[str, str] = {}
+    instead: dict[str, str] = Field(default={})
 
 
 class Experiment(Strict):

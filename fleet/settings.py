@@ -184,8 +184,8 @@ class Settings(BaseSettings):
         return self
 
     def _named_routes(self) -> Iterator[tuple[str, str]]:
-        for route in self.router.routes:
-            yield "router.routes", route.name
+        for own in self.router.routes:
+            yield "router.routes", own.name
         for experiment in self.router.experiments:
             for arm in experiment.arms:
                 for route in arm.instead.values():

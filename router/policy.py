@@ -13,6 +13,7 @@ Then the models that cannot hold the conversation leave the plan.
 from dataclasses import dataclass
 
 from fleet.catalogue import Catalogue, Model
+from fleet.decision import Decision
 from fleet.errors import ConfigError, InvalidRequest
 from router.keywords import Verdict
 from router.signals import Signals
@@ -23,28 +24,13 @@ BEST_LOCAL = "large"
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """Where a job goes, where it goes next if that fails, and why."""
-
-    route: str
-    #: The first model of the plan.
-    model: str
-    #: Names of models in the order in which they are tried.
-    plan: tuple[str, ...]
-    reasons: tuple[str, ...]
-    confidence: float
-    #: Who decided the route: `policy`, or the name of the classifier.
-    classifier: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Choice:
     """A route, and the model that goes before its plan, if one was named."""
 
     route: str
     reasons: tuple[str, ...]
     confidence: float = 1.0
-    classifier: str = "policy"
+    classifier: str = "rules"
     named: Model | None = None
 
 

@@ -5,11 +5,11 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import asdict
 from functools import partial
 from itertools import count
 from typing import Any
 
+from fleet.decision import Decision
 from fleet.dispatch import Dispatcher
 from fleet.errors import FleetError, FleetFault, QueueFull
 from fleet.insist import insist
@@ -45,7 +45,7 @@ class Router:
         if job is None:
             return
         try:
-            decided = asdict(self.decide(job))
+            decided = self.decide(job).as_dict()
         except FleetError as error:
             await self._fail(job.id, error)
         except Exception:  # a message that is gone must not leave a job that nobody has
@@ -67,12 +67,12 @@ class Router:
     async def _fail(self, job_id: str, error: FleetError) -> None:
         await insist(lambda: self._ledger.fail(job_id, error.as_dict()))
 
-    def decide(self, job: Job) -> policy.Decision:
+    def decide(self, job: Job) -> Decision:
         """The decision for a job; pure but for the settings."""
         seen = signals.read(job.asked_model, job.request)
         verdict = keywords.classify(
             seen.user_turns,
-            default_route=self._settings.router.default_route,
+            default_route="fast",
             memory_turns=self._settings.router.memory_turns,
             routes=self._catalogue.routes,
         )

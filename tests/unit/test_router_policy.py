@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from fleet.catalogue import Catalogue, Model
+from fleet.decision import Decision
 from fleet.errors import ConfigError, InvalidRequest
 from router.keywords import Verdict
-from router.policy import Decision, decide, tokens_needed
+from router.policy import decide, tokens_needed
 from router.signals import Signals
 
 SIGNALS = Signals(asked_model="auto", user_turns=("hi",), has_tools=False, tokens=10)
@@ -69,7 +70,7 @@ def test_a_named_model_comes_first_and_the_others_follow(
     assert (decision.route, decision.plan) == (route, plan)
     assert decision.model == plan[0]
     assert decision.reasons == (f"the caller named the model {asked!r}",)
-    assert (decision.confidence, decision.classifier) == (1.0, "policy")
+    assert (decision.confidence, decision.classifier) == (1.0, "rules")
 
 
 def test_a_named_model_comes_before_another_of_the_same_role() -> None:
@@ -134,7 +135,7 @@ def test_a_verdict_for_a_claude_that_is_not_there_is_served_by_the_others() -> N
 
 def test_tools_go_to_the_model_that_calls_tools() -> None:
     decision = decided("fast", has_tools=True)
-    assert (decision.route, decision.model, decision.classifier) == ("tool", "tool", "policy")
+    assert (decision.route, decision.model, decision.classifier) == ("tool", "tool", "rules")
     assert decision.reasons == ("the request brings tools", "a reason")
 
 

@@ -55,7 +55,11 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
         ("[api\n", ["not valid TOML", "line 1"]),
         ("models = 3\n", ["models"]),
         ("[workers]\ndrain_s = inf\n", ["workers.drain_s"]),
-        (SMALLEST.format("a", 1) + '[router]\ndefault_route = "tol"\n', ["no model serves 'tol'"]),
+        (
+            SMALLEST.format("a", 1)
+            + '[[router.routes]]\nname = "law"\ndescription = ""\nexamples = ["a", "b", "c"]\n',
+            ["router.routes: no model serves 'law'"],
+        ),
         ('[api]\nkeys = { "A b" = "x" }\n', ["api.keys: name 1", "a-z 0-9 . _ -"]),
         ('[api]\nkeys = { eve = "short" }\n', ["api.keys: the key of 'eve'", "openssl"]),
         (f'[api]\nkeys = {{ eve = "{"a b" * 9}" }}\n', ["none of them a space"]),
