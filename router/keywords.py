@@ -11,11 +11,12 @@ The rules, first match wins:
 """
 
 import re
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from router.signals import UNSPACED, asked_for_claude, estimate_tokens, excerpt
+from router.asks import asked_for_claude
+from router.signals import estimate_tokens
+from router.words import UNSPACED, folded
 
 NAME = "keywords"
 
@@ -236,12 +237,12 @@ def _heard(last: str, before: tuple[str, ...]) -> Verdict | None:
 
 
 def _follows_up(turn: str) -> bool:
-    return len(turn) <= FOLLOW_UP_CHARS and bool(_FOLLOW_UP.match(_folded(turn)))
+    return len(turn) <= FOLLOW_UP_CHARS and bool(_FOLLOW_UP.match(folded(turn)))
 
 
 def _judge(turn: str) -> Verdict | None:
     """The first rule that speaks for one turn; its confidence is how often it is right."""
-    text = _folded(turn)
+    text = folded(turn)
     make = _MAKE.search(text)
     makes = make is not None and make.start() <= OPENING_CHARS
     if found := _PRESENT.search(text) or (not makes and _TOPIC.search(text)):
@@ -263,8 +264,3 @@ def _quote(found: re.Match[str], what: str) -> str:
     words = found[0].strip()
     several = " " in words
     return f"the word{'s' * several} {words!r} ask{'s' * (not several)} for {what}"
-
-
-def _folded(text: str) -> str:
-    """The excerpt in one spelling: compatibility forms, case and apostrophes made equal."""
-    return unicodedata.normalize("NFKC", excerpt(text)).casefold().replace("’", "'")

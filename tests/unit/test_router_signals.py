@@ -6,7 +6,8 @@ import time
 import pytest
 
 from fleet.request import JobRequest
-from router.signals import asked_for_claude, estimate_tokens, read
+from router.asks import asked_for_claude
+from router.signals import estimate_tokens, read
 
 
 def test_the_turns_of_the_user_are_read_oldest_first() -> None:
