@@ -1,4 +1,4 @@
-"""The keyword classifier: a route from the words of the user's turns.
+"""The keyword classifier: a route from the words of the user's turns. Pure.
 
 It needs nothing but the standard library, and every verdict says which words led to it.
 The rules, first match wins:
@@ -7,18 +7,21 @@ The rules, first match wins:
 2. live data, or something to be done                      -> tool
 3. careful reasoning, mathematics, a long turn             -> large
 4. writing, explaining, plain questions, small talk        -> fast
-5. nothing of these: what the turns before it spoke of, else the default route
+5. nothing of these: what the turns before it spoke of, else fast
 """
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from router import lexicon
 from router.asks import asked_for_claude
+from router.conversation import Conversation
 from router.signals import estimate_tokens
-from router.words import UNSPACED, folded
+from router.verdict import ROUTES, Verdict
+from router.words import folded
 
 NAME = "keywords"
+VERSION = "2"
 
 #: Estimated tokens from which a turn counts as long.
 LONG_TOKENS = 120
@@ -26,238 +29,130 @@ LONG_TOKENS = 120
 OPENING_CHARS = 30
 #: Longer turns are not a follow-up to what was said before.
 FOLLOW_UP_CHARS = 80
+#: How sure one may be of a turn for which no rule speaks: most often it is small talk.
+UNSPOKEN = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a classifier makes of a conversation."""
+class Reading:
+    """What the lexicon finds in one turn."""
 
-    route: str
-    #: From 0 (a guess) to 1.
-    confidence: float
-    reasons: tuple[str, ...]
-    classifier: str = NAME
+    present: re.Match[str] | None
+    topic: re.Match[str] | None
+    action: re.Match[str] | None
+    reasoning: re.Match[str] | None
+    mathematics: re.Match[str] | None
+    make: re.Match[str] | None
+    plain: re.Match[str] | None
+    code: re.Match[str] | None
+    creative: re.Match[str] | None
+    #: Estimated tokens of the whole turn.
+    tokens: int
 
+    @property
+    def makes(self) -> bool:
+        """Whether the turn opens with a verb of making or explaining."""
+        return self.make is not None and self.make.start() <= OPENING_CHARS
 
-def _words(*lists: str) -> re.Pattern[str]:
-    """A pattern that matches any of the words; `lists` are patterns separated by `|`.
-
-    Each list must match as whole words; in Chinese, Japanese and Korean, where a word has
-    no visible end, it may stand anywhere.
-    """
-    spaced = "|".join(words for words in lists if not re.search(f"[{UNSPACED}]", words))
-    unspaced = "|".join(words for words in lists if re.search(f"[{UNSPACED}]", words))
-    edges = rf"(?<![^\W{UNSPACED}])(?:{spaced})(?![^\W{UNSPACED}])"
-    return re.compile(f"{edges}|(?:{unspaced})" if unspaced else edges)
-
-
-#: Topics that change from hour to hour. To explain or to rhyme them needs no live data.
-_TOPIC = _words(
-    r"weather|forecasts?|temperature (?:in|at|outside)|(?:going to|will it) (?:rain|snow)"
-    r"|news|headlines|(?:stock|share|ticket|gas|oil) prices?|exchange rate|traffic|flights?"
-    r"|what time is it|what(?:'s| is) the (?:time|date|temperature)|what day is|opening hours",
-    r"wetter\w*|temperatur|regnet|regen|nachrichten|schlagzeilen|(?:aktien|börsen|wechsel)kurs"
-    r"|wie spät|wie viel uhr|uhrzeit|welcher tag",
-    r"météo|meteo|temps fait|prévisions|température|pleuvoir|pleut|actualités?|infos du jour"
-    r"|quelle heure|quel jour|taux de change|cours de (?:la )?bourse",
-    r"tiempo hace|clima|pronóstico|temperatura|llover|lloverá|noticias|qué hora|qué día"
-    r"|tipo de cambio|cotización",
-    r"che tempo|previsioni|piove|pioverà|notizie|che or[ae]|che giorno|tasso di cambio|quotazione",
-    r"previsão|vai chover|notícias|que horas|que dia|cotação|câmbio",
-    r"pogod\w*|prognoz\w*|temperatur\w*|wiadomości|(?:która|jest) godzina|kurs (?:dolara|euro)",
-    r"het weer|weerbericht|weersvoorspelling|temperatuur|nieuws|hoe laat|wisselkoers",
-    r"новост\w*|дожд\w*|котор\w+ час|сколько времени|курс (?:доллара|евро|валют\w*)"
-    r"|погод\w*|температур\w*",
-    r"天气|天氣|气温|氣溫|预报|預報|新闻|新聞|股价|股價|汇率|匯率|几点[了钟]|现在几点|星期几",
-    r"天気|気温|予報|ニュース|株価|為替|何時(?:です|\?|$)|何曜日",
-    r"날씨|기온|예보|뉴스|주가|환율|몇 ?시|무슨 요일",
-)
-
-#: Words that ask for the present moment or place.
-_PRESENT = _words(
-    r"today(?:'s)?|tonight|tomorrow|(?<=\w )now(?=[?!.]|$| in | at )|right now|latest"
-    r"|current(?:ly)?|breaking|what's happening|up[- ]to[- ]date|this (?:week|weekend)|real[- ]time"
-    r"|recent(?:ly)?|near (?:me|here|by)|nearby|nearest",
-    r"heute|(?<!guten )morgen früh|aktuell\w*|gerade jetzt|neueste\w*|in der nähe",
-    r"aujourd'hui|demain|maintenant|actuel\w*|derni[eè]res (?:nouvelles|infos)|à proximité",
-    r"hoy|mañana|ahora|actuales|actualmente|últimas noticias|cerca de (?:mí|aquí)",
-    r"oggi|domani|adesso|attual\w*|ultime notizie|qui vicino",
-    r"hoje|amanhã|agora|atua(?:l|is|lmente)|últimas notícias|perto de mim",
-    r"dzisiaj|dziś|dzisiejsz\w*|jutro|teraz|aktualn\w*|najnowsz\w*|w pobliżu",
-    r"vandaag|actuele?|laatste nieuws|nieuwste|in de buurt",
-    r"сегодня\w*|завтра|сейчас|текущ\w+|последние|актуальн\w*|рядом со мной|поблизости",
-    r"今天|明天|(?<![出表体实發发呈])[现現]在(?=[几的是？?]|$)|目前|最新|[当當]前|实时|附近",
-    r"今日(?!は[、。!]?$)|明日|現在|最新|今すぐ|近くの|いま何",
-    r"오늘(?!날)|내일|지금|현재|최신|근처",
-)
-
-#: Words that ask for something to be done with a tool: a search, a booking, a switch.
-_ACTION = _words(
-    r"search(?: for)?|look(?: it)? ?up|google (?:for|it|the)|browse"
-    r"|(?<!i )(?<!you )(?<!we )find(?! (?:all|every|\w|(?:the |its )?(?:\w+ )?"
-    r"(?:sum|values?|product|number|area|volume|length|mean|median|derivative|integral|probability|remainder|roots?|solutions?|bug|error|equation|limit))\b)"
-    r"|fetch|retrieve|(?:book|reserve|order) (?:me|us|an?|the|my|some)|set (?:an?|the|my) \w+"
-    r"|timer|alarm|remind (?:me|us)|reminders?|turn (?:on|off|up|down)|switch (?:on|off)"
-    r"|play (?:some|me|the|my)|https?|show me|where can i|(?:give|provide) me|recommend"
-    r"|information (?:on|about)|schedule|directions|convert|download|send (?:an?|the|my) \w+",
-    r"suche|recherchiere|buche|bestelle?|reserviere|wecker|erinnere mich|schalte?",
-    r"cherche[rz]?|recherche[rz]?|trouve(?:z|-moi)?|réserve[rz]?|minuteur|rappelle-moi"
-    r"|allume[rz]?|éteins|éteindre",
-    r"busca(?:r|me)?|encuentra|resérva\w*|temporizador|alarma|recuérdame|enciende|apaga",
-    r"cerca(?:mi)?|trova(?:mi)?|prenota\w*|sveglia|ricordami|accendi|spegni",
-    r"pesquis[ea]r?|procur[ea]r?|encontre|temporizador|alarme|lembre-me|ligue|desligue",
-    r"wyszukaj|znajdź|poszukaj|zarezerwuj|minutnik|budzik|przypomnij|włącz|wyłącz|sprawdź",
-    r"zoek|zoek op|vind|boek|reserveer|wekker|herinner me",
-    r"найди(?:те)?|поищи|загугли|забронируй|закажи|будильник|таймер\w*|напомни|включи|выключи",
-    r"搜索|搜尋|搜一下|查找|查询|查詢|查一下|帮我查|预订|預訂|订[一机酒]|提醒我|闹钟|计时|打开|播放",
-    r"検索|調べて|探して|予約|アラーム|タイマー|リマインド|(?<!気を)つけて|消して|再生",
-    r"검색|찾아|예약|알람|타이머|켜 ?줘|꺼 ?줘|재생|틀어",
-)
-
-_REASONING = _words(
-    r"analy[sz](?:e|es|ing)|analysis|compare|comparison|contrast|evaluate|assess|critique"
-    r"|comprehensive|in[- ]depth|research|pros and cons|advantages (?:and )?disadvantages"
-    r"|trade-?offs?|step[- ]by[- ]step|walk ?through|walk me through|tutorial|implications|prove"
-    r"|proof|derive|reasoning|strateg(?:y|ies)|architecture|refactor|debug|diagnos\w+|ethical"
-    r"|best (?:way|approach|method|strategy)|should (?:i|we|one)",
-    r"analysier\w*|vergleich\w*|bewerte\w*|beurteil\w*|ausführlich\w*|umfassend\w*"
-    r"|vor- und nachteile|schritt für schritt|beweise?|erörter\w*",
-    r"analyse[rz]?|compare[rz]?|comparaison|évalue[rz]?|approfondie?|avantages et (?:les )?"
-    r"inconvénients|étape par étape|démontre[rz]?|prouve[rz]?",
-    r"analiza\w*|análisis|compara(?:r|ción)?|evalúa|evaluar|exhaustiv[oa]|ventajas y desventajas"
-    r"|pros y contras|paso a paso|demuestra|demostrar",
-    r"analizza\w*|analisi|confronta\w*|paragona\w*|valuta(?:re)?|approfondit[oa]|pro e contro"
-    r"|vantaggi e svantaggi|passo (?:dopo|per) passo|dimostra(?:re)?",
-    r"analis[ea]r?|análise|compar[ea]r?|comparação|avali[ea]r?|vantagens e desvantagens"
-    r"|prós e contras|passo a passo|demonstr[ea]r?",
-    r"(?:prze)?analiz\w+|porówna\w*|oceń|oceni[ać]\w*|szczegółow\w+|wady i zalety|zalety i wady"
-    r"|krok po kroku|udowodni\w*",
-    r"analyseer|vergelijk\w*|evalueer|beoordeel|uitgebreide?|voor- en nadelen|bewijs"
-    r"|stap voor stap",
-    r"(?:про)?анализ\w*|сравни\w*|оцени(?:те|ть)?|подробн\w+|плюсы и минусы|шаг за шагом|пошагов\w+"
-    r"|преимущества и недостатки|докажи\w*|обоснуй\w*",
-    r"分析|(?:^|[请請并和的])比[较較]|[对對]比|[评評]估|深入|全面|[详詳][细細]|优缺点|利弊|一步一步"
-    r"|逐步|[证證]明|推[导導理]|[论論][证證]|研究(?![生所院员])",
-    r"分析|比較|評価|詳細に|詳しく|包括的|メリットとデメリット|段階的|証明|考察|論じ",
-    r"분석|비교(?!적)|평가|자세히|상세|종합적|장단점|단계별|증명|추론|논하",
-)
-
-_MATHEMATICS = re.compile(
-    r"\\(?:frac|sum|int|sqrt|begin|cos|sin|omega|mathbb)|\$[^$\n]{1,80}\$|∫|∑"
-)
-
-#: To make or to explain a text: what a language model does alone.
-_MAKE = _words(
-    r"write|compose|draft|generate|create an?|rewrite|rephrase|paraphrase|translate|proofread"
-    r"|summari[sz]e|define|explain|describe|tell (?:me )?an? (?:joke|story)|what does .{1,40} mean"
-    r"|(?:meaning|definition) of|how (?:does|do)(?! (?:i|we|you)\b)",
-    r"schreibe?|übersetze?|erkläre?|definiere|beschreibe?|fasse|erzähle?|was bedeutet",
-    r"écri(?:s|vez)|rédige[rz]?|tradui[st]|explique[rz]?|définis|décri[st]|résume[rz]?|raconte",
-    r"escrib[ea]|redacta|traduce|explica(?:me)?|define|describe|resume (?:el|la|est[ea])|cuéntame"
-    r"|qué significa",
-    r"scrivi|traduci|spiega(?:mi)?|definisci|descrivi|riassumi|raccontami|cosa significa",
-    r"escrev[ea]|traduz[ai]?|expli(?:ca|que)|defin[ea]|descrev[ea]|resum[ae]|conte|o que significa",
-    r"napisz|przetłumacz|wyjaśnij|zdefiniuj|opisz|streść|opowiedz|co znaczy",
-    r"schrijf|vertaal|leg uit|definieer|beschrijf|vat samen|vertel|wat betekent",
-    r"напиши(?:те)?|сочини|переведи|объясни(?:те)?|опиши|перескажи|расскажи|что значит",
-    r"写[一首篇个封段]|帮我写|寫|翻译|翻譯|解释|解釋|介绍|描述|总结|講個|讲个|什么意思",
-    r"書いて|作って|翻訳して|訳して|説明して|要約して|とは(?:何|なに|\?|$)|意味",
-    r"써 ?줘|써 ?주|작성|번역|설명|요약|정의|이야기|뜻이",
-)
-
-#: Plain questions and small talk.
-_PLAIN = _words(
-    r"what(?:'s| is| are| was| were)|who|whose|which|when (?:did|was|were)|where (?:is|was|did)"
-    r"|how (?:many|old|tall|are you|is)|calculate|solve|spell|capital of|tell me about|joke|poem"
-    r"|haiku|hello|hi|hey|thanks?|thank you|good (?:morning|evening|night)|are you|do you"
-    r"|you are|you're",
-    r"was (?:ist|sind|war)|wer|wie heißt|hallo|danke|guten (?:morgen|tag|abend)|bist du|du bist"
-    r"|ich bin|berechne",
-    r"c'est quoi|qu'est-ce|qui (?:est|était|a)|où|bonjour|salut|merci|es-tu|tu es|je suis|calcule",
-    r"qué es|quién|cuál|dónde|hola|gracias|buenos días|eres|estás|calcula",
-    r"cos'è|cosa|chi (?:è|ha|sei)|qual è|dov'è|ciao|grazie|buongiorno|tu sei|calcola",
-    r"o que é|quem|qual|onde|olá|oi|obrigad[oa]|bom dia|você é|calcule",
-    r"co to jest|kto|jaka|jaki|gdzie|cześć|dziękuję|dzień dobry|jesteś|oblicz",
-    r"wat is|wie (?:is|ben)|hoi|dank je|bedankt|goedemorgen|ben jij|bereken",
-    r"что такое|кто|какая|какой|где|привет|спасибо|здравствуй\w*|ты|посчитай",
-    r"是什么|什么是|是谁|谁是|多少|你好|您好|谢谢|早上好|你是|你会|我是",
-    r"何ですか|教えて|誰|どこ|こんにちは|ありがとう|おはよう|あなたは|計算",
-    r"무엇|누구|어디|안녕|고마워|감사|뭐야|계산",
-)
-
-#: How a turn begins that goes on with the one before it.
-_FOLLOW_UP = re.compile(
-    r"\W*(?:and|what about|how about|same|also|but|or|then|und|et|y|ed|oraz|en|и|а"
-    r"|那|那么|还有|では|じゃあ|それ|그럼|그리고)(?![^\W" + UNSPACED + "])"
-)
+    @property
+    def domain(self) -> str:
+        """`code`, `creative` or `general`."""
+        return "code" if self.code else "creative" if self.creative else "general"
 
 
-def classify(
-    user_turns: tuple[str, ...],
-    *,
-    default_route: str,
-    memory_turns: int,
-    routes: Collection[str],
-) -> Verdict:
-    """Find the route of the last turn; the turns before it say what the talk is about.
-
-    Args:
-        user_turns: what the user said, oldest first.
-        default_route: the route when no rule speaks for any turn.
-        memory_turns: how many turns before the last one are heard.
-        routes: what the fleet serves. Without `claude` an ask for it is only noted.
-    """
-    last = user_turns[-1] if user_turns else ""
-    ask = asked_for_claude(last)
-    why = (f"the words {ask!r} ask for an external model",) if ask else ()
-    if ask and "claude" in routes:
-        return Verdict("claude", 0.95, why)
-    missing = (*why, "no enabled model serves the route 'claude'") if ask else ()
-    verdict = _heard(last, _memory(user_turns, memory_turns))
-    verdict = verdict or Verdict(default_route, 0.4, ("no rule speaks for it: the default route",))
-    return replace(verdict, reasons=(*missing, *verdict.reasons))
+def read(turn: str) -> Reading:
+    """Look for every kind of word in a turn."""
+    text = folded(turn)
+    found = lexicon.find(text)
+    return Reading(
+        present=found.get("present"),
+        topic=found.get("topic"),
+        action=found.get("action"),
+        reasoning=found.get("reasoning"),
+        mathematics=lexicon.MATHEMATICS.search(text),
+        make=found.get("make"),
+        plain=found.get("plain"),
+        code=found.get("code"),
+        creative=found.get("creative"),
+        tokens=estimate_tokens(turn),
+    )
 
 
-def _memory(user_turns: tuple[str, ...], turns: int) -> tuple[str, ...]:
-    """The turns before the last one, the most recent first."""
-    return user_turns[:-1][::-1][:turns]
+class KeywordClassifier:
+    """The rules above, as a classifier."""
+
+    name = NAME
+    version = VERSION
+
+    def __init__(self, memory_turns: int = 3) -> None:
+        """`memory_turns`: how many turns before the last one are heard."""
+        self._memory_turns = memory_turns
+
+    def classify(self, conversation: Conversation) -> Verdict:
+        """The verdict on the last turn; the turns before it say what the talk is about."""
+        turns = conversation.user_turns
+        last = conversation.last
+        verdict = _heard(last, turns[:-1][::-1][: self._memory_turns])
+        ask = asked_for_claude(last)
+        if not ask:
+            return verdict
+        why = (f"the words {ask!r} ask for an external model",)
+        scores = {route: score * 0.05 for route, score in verdict.scores.items()}
+        scores["claude"] = 0.95
+        return replace(verdict, route="claude", confidence=0.95, reasons=why, scores=scores)
 
 
-def _heard(last: str, before: tuple[str, ...]) -> Verdict | None:
+def _heard(last: str, before: tuple[str, ...]) -> Verdict:
     """The verdict on a turn, or what it inherits from the turns before it."""
-    own = _judge(last)
-    if own and not (own.route == "fast" and _follows_up(last)):
-        return own
-    for turn in before:
-        earlier = _judge(turn)
-        if earlier and not (earlier.route == "fast" and _follows_up(turn)):
-            why = f"goes on with an earlier turn: {earlier.reasons[0]}"
-            return Verdict(earlier.route, earlier.confidence * 0.8, (why,))
-    return own
+    own, reading = _judge(last)
+    domain = reading.domain
+    if own is None or (own.route == "fast" and _follows_up(last)):
+        for turn in before:
+            earlier, _ = _judge(turn)
+            if earlier and not (earlier.route == "fast" and _follows_up(turn)):
+                why = f"goes on with an earlier turn: {earlier.why}"
+                return _verdict(_Judgement(earlier.route, earlier.confidence * 0.8, why), domain)
+    return _verdict(own or _Judgement("fast", UNSPOKEN, "no rule speaks for it"), domain)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    route: str
+    #: How often the rule is right.
+    confidence: float
+    why: str
+
+
+def _verdict(judged: _Judgement, domain: str) -> Verdict:
+    """The rest of the certainty is spread over the other routes."""
+    others = [route for route in ROUTES if route not in (judged.route, "claude")]
+    scores = {route: (1 - judged.confidence) / len(others) for route in others}
+    scores[judged.route] = judged.confidence
+    return Verdict(
+        judged.route, judged.confidence, (judged.why,), NAME, scores, domain, version=VERSION
+    )
 
 
 def _follows_up(turn: str) -> bool:
-    return len(turn) <= FOLLOW_UP_CHARS and bool(_FOLLOW_UP.match(folded(turn)))
+    return len(turn) <= FOLLOW_UP_CHARS and bool(lexicon.FOLLOW_UP.match(folded(turn)))
 
 
-def _judge(turn: str) -> Verdict | None:
-    """The first rule that speaks for one turn; its confidence is how often it is right."""
-    text = folded(turn)
-    make = _MAKE.search(text)
-    makes = make is not None and make.start() <= OPENING_CHARS
-    if found := _PRESENT.search(text) or (not makes and _TOPIC.search(text)):
-        return Verdict("tool", 0.8, (_quote(found, "live data"),))
-    if not makes and (found := _ACTION.search(text)):
-        return Verdict("tool", 0.8, (_quote(found, "something to be done"),))
-    if found := _REASONING.search(text):
-        return Verdict("large", 0.8, (_quote(found, "careful reasoning"),))
-    if _MATHEMATICS.search(text):
-        return Verdict("large", 0.85, ("it has mathematical notation",))
-    if (tokens := estimate_tokens(turn)) >= LONG_TOKENS:
-        return Verdict("large", 0.85, (f"the turn is long: about {tokens} tokens",))
-    if found := make or _PLAIN.search(text):
-        return Verdict("fast", 0.6, (_quote(found, "something simple"),))
-    return None
+def _judge(turn: str) -> tuple[_Judgement | None, Reading]:
+    """The first rule that speaks for one turn."""
+    seen = read(turn)
+    if found := seen.present or (not seen.makes and seen.topic):
+        return _Judgement("tool", 0.8, _quote(found, "live data")), seen
+    if not seen.makes and (found := seen.action):
+        return _Judgement("tool", 0.8, _quote(found, "something to be done")), seen
+    if found := seen.reasoning:
+        return _Judgement("large", 0.8, _quote(found, "careful reasoning")), seen
+    if seen.mathematics:
+        return _Judgement("large", 0.85, "it has mathematical notation"), seen
+    if seen.tokens >= LONG_TOKENS:
+        return _Judgement("large", 0.85, f"the turn is long: about {seen.tokens} tokens"), seen
+    if found := seen.make or seen.plain:
+        return _Judgement("fast", 0.6, _quote(found, "something simple")), seen
+    return None, seen
 
 
 def _quote(found: re.Match[str], what: str) -> str:

