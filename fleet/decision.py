@@ -46,6 +46,39 @@ class Decision:
         said = asdict(self).items()
         return {name: list(value) if isinstance(value, tuple) else value for name, value in said}
 
+    def told(self) -> dict[str, Any]:
+        """What readers of the job hear of it."""
+        told = {
+            "route": self.route,
+            "model": self.model,
+            "plan": self.plan,
+            "reasons": self.reasons,
+            "confidence": self.confidence,
+            "classifier": self.classifier,
+        }
+        if self.experiment:
+            told |= {"experiment": self.experiment, "arm": self.arm}
+        return told
+
+    def fields(self) -> list[str | int]:
+        """What the job's record keeps of it: field, value, … as `Job.from_hash` reads them."""
+        return [
+            *("route", self.route),
+            *("model", self.model),
+            *("plan", json.dumps(self.plan)),
+            *("step", self.plan.index(self.model)),
+            *("reasons", json.dumps(self.reasons, ensure_ascii=False)),
+            *("confidence", json.dumps(self.confidence)),
+            *("classifier", self.classifier),
+            *("version", self.version),
+            *("runner_up", self.runner_up),
+            *("scores", json.dumps(dict(self.scores))),
+            *("domain", self.domain),
+            *("experiment", self.experiment),
+            *("arm", self.arm),
+            *("conversation", self.conversation),
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:

@@ -283,13 +283,13 @@ class Ledger(Records):
                 [
                     live_channel(job.id),
                     outgoing.inline,
-                    event_data(Kind.ROUTED, **_told(decided)),
+                    event_data(Kind.ROUTED, **decided.told()),
                     self._settings.limits.queue_jobs,
                     _json({"job": job.id, "caller": job.caller, **decided.as_dict()}),
                     self._log_size,
                     self._memory_s(decided.conversation),
                     decided.held,
-                    *_fields(decided),
+                    *decided.fields(),
                 ],
             )
         if done == 1:
@@ -497,7 +497,11 @@ class Ledger(Records):
         confidence: float,
         took_ms: float,
     ) -> None:
-        """Note what an arm that decides nothing would have said of a job."""
+        """Note what an arm that decides nothing would have said of a job.
+
+        Raises:
+            StoreUnavailable: Redis does not answer, or its memory is full.
+        """
         if not self._log_size:
             return
         said = {"job": job_id, "experiment": experiment, "arm": arm, "route": route}
@@ -604,38 +608,3 @@ class Ledger(Records):
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _told(decision: Decision) -> dict[str, Any]:
-    """What readers of the job hear of a decision."""
-    told = {
-        "route": decision.route,
-        "model": decision.model,
-        "plan": decision.plan,
-        "reasons": decision.reasons,
-        "confidence": decision.confidence,
-        "classifier": decision.classifier,
-    }
-    if decision.experiment:
-        told |= {"experiment": decision.experiment, "arm": decision.arm}
-    return told
-
-
-def _fields(decision: Decision) -> list[str | int]:
-    """What the record keeps of a decision: field, value, …"""
-    return [
-        *("route", decision.route),
-        *("model", decision.model),
-        *("plan", _json(decision.plan)),
-        *("step", decision.plan.index(decision.model)),
-        *("reasons", _json(decision.reasons)),
-        *("confidence", _json(decision.confidence)),
-        *("classifier", decision.classifier),
-        *("version", decision.version),
-        *("runner_up", decision.runner_up),
-        *("scores", _json(decision.scores)),
-        *("domain", decision.domain),
-        *("experiment", decision.experiment),
-        *("arm", decision.arm),
-        *("conversation", decision.conversation),
-    ]

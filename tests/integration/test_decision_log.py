@@ -22,6 +22,7 @@ from fleet.records import pairs
 from fleet.request import FeedbackRequest
 from fleet.rows import Feedback, Outcome, Row, Shadow
 from fleet.settings import Settings
+from router.service import Router
 from tests.support import Valkey, decision
 
 MODELS: Any = (
@@ -44,15 +45,18 @@ DECIDED = decision(
 DONE = [Kind.COMPLETED, event_data(Kind.COMPLETED, finish_reason="stop")]
 
 
+def settings_for(url: str, **router: Any) -> Settings:
+    tables: dict[str, Any] = {
+        "router": router,
+        "workers": {"lease_s": 30, "max_attempts": 1},
+        "limits": {"queue_jobs": 4},
+    }
+    return Settings(redis_url=url, models=MODELS, **tables)
+
+
 @asynccontextmanager
 async def opened(url: str, **router: Any) -> AsyncIterator[Ledger]:
-    settings = Settings(
-        redis_url=url,
-        models=MODELS,
-        router=router,
-        workers={"lease_s": 30, "max_attempts": 1},
-        limits={"queue_jobs": 4},
-    )
+    settings = settings_for(url, **router)
     line = connect(settings)
     yield Ledger(line, settings, Dispatcher(settings))
     await line.aclose()
@@ -160,6 +164,21 @@ async def test_another_model_of_the_plan_is_noted_with_the_reason(ledger: Ledger
     record = await loaded(ledger, job.id)
     assert (record.model, record.step, record.reasons) == ("tool", 1, ("a test", "a queue"))
     assert (await only_row(ledger)).model == "tool"
+
+
+async def test_a_router_that_meets_a_full_line_sends_the_job_on_and_says_why(
+    redis_url: str,
+) -> None:
+    async with opened(redis_url) as ledger:
+        for _ in range(4):
+            await routed(ledger)
+        job_id = await created(ledger, "hello", candidates=["tool"])
+        await Router(ledger, settings_for(redis_url)).route("")
+        job = await loaded(ledger, job_id)
+        assert (job.status, job.plan, job.model) == (Status.ROUTED, ("fast", "tool"), "tool")
+        assert job.reasons[-1] == "the line of 'fast' is full"
+        rows, _ = await read(ledger, limit=1)
+        assert (rows[0].job, rows[0].model, rows[0].reasons) == (job_id, "tool", job.reasons)
 
 
 async def test_a_decision_that_is_repeated_or_does_not_hold_is_not_noted_again(
