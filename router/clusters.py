@@ -62,13 +62,11 @@ def effective_size(groups: Groups, level: float = LEVEL) -> float:
     groups (Korn and Graubard, Survey Methodology 24, 1998). Where all values are one, nothing
     tells how alike the jobs of a group are: then a group counts as one job.
     """
-    n, count = _size(groups), len(groups)
-    share = _mean(groups)
-    if count == 1 or not 0 < share < 1:
-        return count
-    effect = _variance(groups) * (n - 1) / (share * (1 - share))
-    few = (student_quantile(level, n - 1) / student_quantile(level, count - 1)) ** 2
-    return min(n, n / max(effect, 1 / n) * few)
+    n, value = _size(groups), _mean(groups)
+    if len(groups) == 1 or not 0 < value < 1:
+        return len(groups)
+    variance = _variance(groups)
+    return min(n, _size_of_spread(groups, variance, level)) if variance else n
 
 
 def share(groups: Groups, level: float = LEVEL) -> Estimate | None:
@@ -111,6 +109,25 @@ def share_difference(first: Groups, second: Groups, level: float = LEVEL) -> Est
         return None
     ends = newcombe(one.value, one.interval, two.value, two.interval)
     return Estimate(two.value - one.value, *ends, one.n + two.n, one.groups + two.groups)
+
+
+def paired_difference(first: Groups, second: Groups, level: float = LEVEL) -> Estimate | None:
+    """Share of the second less that of the first, where both speak of the same jobs in order.
+
+    A job's difference is -1, 0 or 1. Moved into 0 to 1 it gets Wilson's interval, at the size
+    that its spread between groups stands for; a group counts as one job where there is none.
+    """
+    if not first:
+        return None
+    groups = [
+        [(1 + two - one) / 2 for one, two in zip(*pair, strict=True)]
+        for pair in zip(first, second, strict=True)
+    ]
+    value, count = _mean(groups), len(groups)
+    variance = _variance(groups) if count > 1 else 0.0
+    size = _size_of_spread(groups, variance, level) if variance else count
+    low, high = wilson(value * size, size, level)
+    return Estimate(2 * value - 1, 2 * low - 1, 2 * high - 1, _size(groups), count)
 
 
 def median_difference(
@@ -160,6 +177,13 @@ def _resampled_medians(groups: Groups, resamples: int, draw: Random) -> Iterator
             times[number] += 1
         reached = list(accumulate(map(times.__getitem__, owners)))
         yield values[bisect_left(reached, reached[-1] / 2)]
+
+
+def _size_of_spread(groups: Groups, variance: float, level: float) -> float:
+    """The number of independent jobs whose share would vary so much."""
+    n, value = _size(groups), _mean(groups)
+    few = student_quantile(level, n - 1) / student_quantile(level, len(groups) - 1)
+    return value * (1 - value) / variance * n / (n - 1) * few**2
 
 
 def _around(value: float, reach: float | None, n: int, groups: int) -> Estimate:
