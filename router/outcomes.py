@@ -14,9 +14,12 @@ def right_route(row: Row) -> str | None:
 
     Whoever says something and names no route does not object to the one that was taken.
     """
-    if not row.feedback:
-        return None
-    return next((said.route for said in reversed(row.feedback) if said.route), row.route)
+    return (named_route(row) or row.route) if row.feedback else None
+
+
+def named_route(row: Row) -> str | None:
+    """The route that the latest feedback has named; None if none has."""
+    return next((said.route for said in reversed(row.feedback) if said.route), None)
 
 
 def rating(row: Row) -> int | None:
