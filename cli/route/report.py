@@ -64,7 +64,7 @@ def drawn(found: Report, since: str) -> Iterator[RenderableType]:
 def share_table(shares: Iterable[Share]) -> Table:
     """Each route's part of the jobs, and whether it is the expected one."""
     table = _table("Shares", "route")
-    for column in ("jobs' part", "95 % CI", "expected", ""):
+    for column in ("of all jobs", "95 % CI", "expected", ""):
         table.add_column(column, justify="left" if not column else "right")
     for share in shares:
         low, high = share.part.interval or (0.0, 1.0)
@@ -141,7 +141,7 @@ def misroute_table(misroutes: Sequence[Misroute]) -> Table:
     """From the route that was taken (row) to the one that was right (column)."""
     counts = {(each.taken, each.right): each.jobs for each in misroutes}
     rights = sorted({each.right for each in misroutes})
-    table = _table("Misroutes: from row to column", "")
+    table = _table("Misroutes", "taken ↓ right →")
     for right in rights:
         table.add_column(printable(right), justify="right")
     for taken in sorted({each.taken for each in misroutes}):
