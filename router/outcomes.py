@@ -10,25 +10,20 @@ FAILED = frozenset({Status.FAILED, Status.EXPIRED})
 
 
 def right_route(row: Row) -> str | None:
-    """The route that was right by the latest word on it; None if nobody has said anything.
+    """The route that was right by the last word on it; None if nobody has said anything.
 
     Whoever says something and names no route does not object to the one that was taken.
     """
-    return (named_route(row) or row.route) if row.feedback else None
-
-
-def named_route(row: Row) -> str | None:
-    """The route that the latest feedback has named; None if none has."""
-    return next((said.route for said in reversed(row.feedback) if said.route), None)
+    return (row.feedback[-1].route or row.route) if row.feedback else None
 
 
 def rating(row: Row) -> int | None:
-    """The latest rating; None if there is none."""
-    return next((said.rating for said in reversed(row.feedback) if said.rating is not None), None)
+    """The rating in the last word on it; None if there is none."""
+    return row.feedback[-1].rating if row.feedback else None
 
 
 def fell_over(outcome: Outcome) -> bool:
-    """Whether a model handed the job to another one."""
+    """Whether a model failed on the way."""
     return outcome.failed_over > 0
 
 

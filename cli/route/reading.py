@@ -1,16 +1,14 @@
-"""Rows of the decision log, and the words of jobs, read from Redis as the settings say."""
+"""Rows of the decision log, and what feedback has left to learn from, read from Redis."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from cli.screen import err
 from fleet.decisions_rows import Row
 from fleet.ledger import connect
-from fleet.line import Line
 from fleet.records import Records, store_errors
 from fleet.settings import Settings
-from router import signals
-from router.outcomes import named_route
 
 T = TypeVar("T")
 
@@ -21,45 +19,46 @@ def rows(settings: Settings, window_ms: int) -> list[Row]:
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    return _with_line(settings, lambda line: _rows(line, window_ms))
+    return _with_records(settings, lambda records: _rows(records, window_ms))
 
 
-def named_texts(settings: Settings, known: Iterable[Row]) -> list[tuple[str, str]]:
-    """What was asked, and the right route, for each job for which feedback has named a route.
-
-    Only as long as the job's record is kept: the decision log has nobody's words.
+def named_texts(settings: Settings, window_ms: int) -> list[tuple[str, str]]:
+    """The texts for which feedback has named a route in that time, each with the route.
 
     Raises:
         StoreUnavailable: Redis does not answer.
     """
-    named = [(row.job, route) for row in known if (route := named_route(row))]
-    return _with_line(settings, lambda line: _texts(Records(line), named))
+    return _with_records(settings, lambda records: _texts(records, window_ms))
 
 
-async def _rows(line: Line, window_ms: int) -> list[Row]:
+async def _rows(records: Records, window_ms: int) -> list[Row]:
     from fleet.decisions import read  # type: ignore[import-untyped]
 
+    found, unread = await read(records, await _start(records, window_ms))
+    if unread:
+        err.print(f"{unread} entries of the decision log are of another version: left out")
+    return list(found)
+
+
+async def _texts(records: Records, window_ms: int) -> list[tuple[str, str]]:
+    from fleet.decisions import feedback_examples
+
+    start = await _start(records, window_ms)
+    examples = await feedback_examples(records)
+    return [(example.text, example.route) for example in examples if example.at >= start]
+
+
+async def _start(records: Records, window_ms: int) -> int:
     async with store_errors():
-        seconds, micros = await line.call("TIME")
-    now_ms = int(seconds) * 1000 + int(micros) // 1000
-    return list(await read(line, now_ms - window_ms))
+        seconds, micros = await records.line.call("TIME")
+    return max(0, int(seconds) * 1000 + int(micros) // 1000 - window_ms)
 
 
-async def _texts(records: Records, named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    found = []
-    for job_id, route in named:
-        job = await records.load(job_id)
-        turns = signals.read("", job.request).user_turns if job else ()
-        if turns:
-            found.append((turns[-1], route))
-    return found
-
-
-def _with_line(settings: Settings, what: Callable[[Line], Awaitable[T]]) -> T:
+def _with_records(settings: Settings, what: Callable[[Records], Awaitable[T]]) -> T:
     async def call() -> T:
         line = connect(settings)
         try:
-            return await what(line)
+            return await what(Records(line))
         finally:
             await line.aclose()
 

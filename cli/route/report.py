@@ -31,7 +31,7 @@ def run(config: Path | None, window_ms: int, since: str, as_json: bool) -> None:
     """Read, sum up, show."""
     settings = settings_of_role(config)[0]
     rows = reading.rows(settings, window_ms)
-    texts = reading.named_texts(settings, rows)
+    texts = reading.named_texts(settings, window_ms)
     external = {model.name for model in settings.models if model.external}
     found = report(rows, texts, external=external)
     if as_json:

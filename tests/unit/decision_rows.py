@@ -26,7 +26,7 @@ def outcome(**changes: Any) -> Outcome:
 
 
 def said(route: str | None = None, rating: int | None = None, at: int = 1) -> Feedback:
-    return Feedback(route, rating, "", at)
+    return Feedback(route=route, rating=rating, comment="", at=at)
 
 
 def shadow(route: str, arm: str = "c", experiment: str = "heads") -> Shadow:

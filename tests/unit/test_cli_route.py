@@ -53,7 +53,9 @@ def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
 
     def call(rows: list[Row], *arguments: str) -> Result:
         monkeypatch.setattr(reading, "rows", lambda _settings, _window_ms: rows)
-        monkeypatch.setattr(reading, "named_texts", lambda _settings, _rows: [("news", "tool")])
+        monkeypatch.setattr(
+            reading, "named_texts", lambda _settings, _window_ms: [("news", "tool")]
+        )
         return CliRunner().invoke(app, ["route", *arguments, "--config", str(config)])
 
     return call

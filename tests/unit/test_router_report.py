@@ -100,10 +100,10 @@ def test_cost_is_there_only_where_a_price_is_known() -> None:
 def test_misroutes_go_by_the_latest_word() -> None:
     rows = [
         row(feedback=(said("tool"),)),
-        row(feedback=(said("tool"), said(rating=1, at=2))),
+        row(feedback=(said("fast"), said("tool", rating=1, at=2))),
         row(feedback=(said("large"), said("fast", at=2))),
         row(route="tool", feedback=(said("large"),)),
-        row(feedback=(said(rating=5),)),
+        row(feedback=(said("tool"), said(rating=5, at=2))),
         row(),
     ]
     found = report(rows)
