@@ -36,7 +36,7 @@ async def _rows(records: Records, window_ms: int) -> list[Row]:
 
     found, unread = await read(records, await _start(records, window_ms))
     if unread:
-        err.print(f"{unread} entries of the decision log are of another version: left out")
+        err.print(f"Left out what cannot be read in the decision log: {unread} of its entries")
     return list(found)
 
 
