@@ -1,28 +1,28 @@
-"""The body of a posted job: JSON, whatever `curl -d` calls it."""
+"""The body of a post: JSON, whatever `curl -d` calls it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from fleet.errors import InvalidRequest
-from fleet.request import JobRequest
+from fleet.request import FeedbackRequest, JobRequest
+
+T = TypeVar("T", bound=BaseModel)
 
 #: What `curl -d`, or a client that says nothing, calls a body that may well be JSON.
 MISLABELLED = ("", "application/x-www-form-urlencoded", "text/plain")
 
-#: What the route tells OpenAPI, which cannot see that the body is read by hand.
-DESCRIBED: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": JobRequest.model_json_schema()}},
-    }
-}
+
+def described(form: type[BaseModel]) -> dict[str, Any]:
+    """What a route tells OpenAPI, which cannot see that the body is read by hand."""
+    content = {"application/json": {"schema": form.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
-async def _posted(request: Request) -> JobRequest:
+async def _read(request: Request, form: type[T]) -> T:
     """Read and check the body.
 
     A browser sends mislabelled types across sites without asking; what it says of itself
@@ -35,7 +35,7 @@ async def _posted(request: Request) -> JobRequest:
     elif declared != "application/json" and not declared.endswith("+json"):
         raise InvalidRequest(f"Content-Type: must be application/json, not {declared}")
     try:
-        return JobRequest.model_validate_json(await request.body())
+        return form.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from None
 
@@ -47,4 +47,13 @@ def _from_elsewhere(request: Request) -> bool:
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
+async def _posted(request: Request) -> JobRequest:
+    return await _read(request, JobRequest)
+
+
+async def _rated(request: Request) -> FeedbackRequest:
+    return await _read(request, FeedbackRequest)
+
+
 Posted = Annotated[JobRequest, Depends(_posted)]
+Rated = Annotated[FeedbackRequest, Depends(_rated)]

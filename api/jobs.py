@@ -1,27 +1,27 @@
 """The native job API: post, look, follow, cancel, list."""
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import JSONResponse
 
 from api import views
-from api.body import DESCRIBED, Posted
+from api.body import Posted, described
+from api.following import begun, end_of, following, routed
 from api.guard import Caller
 from api.posting import post
 from api.sse import EventStream, cursor
 from api.state import Fleet, State
-from fleet.errors import InvalidRequest, NotFound, StoreUnavailable
-from fleet.events import Event, fold
+from fleet.errors import InvalidRequest, NotFound
+from fleet.events import fold
 from fleet.job import TERMINAL, Job, Status, is_job_id
 from fleet.records import Glance
+from fleet.request import JobRequest
 
 router = APIRouter()
 
+DESCRIBED = described(JobRequest)
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 
@@ -46,9 +46,11 @@ async def chat_stream(
     """Make a job and stream its events in the same response."""
     job_id, _ = await post(fleet, caller, request, idempotency_key)
     cancels = request.on_disconnect == "cancel"
+    said, batches = await routed(following(fleet, job_id, -1), fleet.closing.told)
     return EventStream(
         job_id,
-        await begun(following(fleet, job_id, -1)),
+        batches,
+        headers=views.headers(said.get("route"), said.get("model"), said.get("confidence")),
         ping_s=fleet.settings.api.ping_s,
         closing=fleet.closing,
         on_gone=(lambda: fleet.ledger.cancel(job_id)) if cancels else None,
@@ -57,7 +59,11 @@ async def chat_stream(
 
 @router.get("/v1/jobs/{job_id}")
 async def get_job(
-    job_id: str, fleet: Fleet, caller: Caller, wait: Annotated[float, Query(ge=0)] = 0.0
+    job_id: str,
+    fleet: Fleet,
+    caller: Caller,
+    response: Response,
+    wait: Annotated[float, Query(ge=0)] = 0.0,
 ) -> dict[str, Any]:
     """The job and its answer so far; `wait` holds the line until it has ended (or we do)."""
     if wait > fleet.settings.limits.wait_s:
@@ -66,8 +72,9 @@ async def get_job(
         )
     job = await load(fleet, caller, job_id)
     if wait and not job.ended:
-        await _end_of(fleet, job_id, wait)
+        await end_of(fleet, job_id, wait)
         job = await load(fleet, caller, job_id)
+    response.headers.update(views.headers(job.route, job.model, job.confidence))
     return views.detail(job, fold(await fleet.ledger.read_all(job_id)))
 
 
@@ -87,11 +94,16 @@ async def get_events(
             f"event {after} does not exist (yet); the last one is {job.seq - 1}",
             param="Last-Event-ID" if last_event_id else "starting_after",
         )
+    headers = views.headers(job.route, job.model, job.confidence)
     if job.status in TERMINAL and after == job.seq - 1:
-        return Response(status_code=204)
-    batches = await begun(following(fleet, job_id, after))
-    ping_s = fleet.settings.api.ping_s
-    return EventStream(job_id, batches, ping_s=ping_s, closing=fleet.closing)
+        return Response(status_code=204, headers=headers)
+    return EventStream(
+        job_id,
+        await begun(following(fleet, job_id, after)),
+        headers=headers,
+        ping_s=fleet.settings.api.ping_s,
+        closing=fleet.closing,
+    )
 
 
 @router.post("/v1/jobs/{job_id}/cancel")
@@ -100,7 +112,7 @@ async def cancel_job(job_id: str, fleet: Fleet, caller: Caller) -> dict[str, Any
     await _glance(fleet, caller, job_id)
     outcome = await fleet.ledger.cancel(job_id)
     if outcome is None:
-        raise _no_such(job_id)
+        raise no_such(job_id)
     return {"id": job_id, "object": "job", "status": outcome[1]}
 
 
@@ -148,7 +160,7 @@ async def load(fleet: State, caller: str, job_id: str) -> Job:
     """
     job = await fleet.ledger.load(job_id) if is_job_id(job_id) else None
     if job is None or job.caller != caller:
-        raise _no_such(job_id)
+        raise no_such(job_id)
     if not job.ended and job.deadline_at <= time.time() * 1000:  # Redis' clock decides
         outcome = await fleet.ledger.expire(job_id)
         if outcome and outcome[0]:
@@ -156,56 +168,13 @@ async def load(fleet: State, caller: str, job_id: str) -> Job:
     return job
 
 
-async def following(fleet: State, job_id: str, after: int) -> AsyncGenerator[list[Event]]:
-    """The reader's batches; while nothing happens, the deadline is looked after."""
-    async with aclosing(fleet.reader.follow(job_id, after)) as batches:
-        async for events in batches:
-            if not events:
-                with suppress(StoreUnavailable):
-                    if await fleet.ledger.expire(job_id) is None:
-                        return  # the record is gone, and with it everything to come
-            yield events
-
-
-async def begun(batches: AsyncGenerator[list[Event]]) -> AsyncGenerator[list[Event]]:
-    """The same batches, the first one in hand: what fails now can still be an HTTP status."""
-    first = await anext(batches, None)
-
-    async def all_of_them() -> AsyncGenerator[list[Event]]:
-        async with aclosing(batches):
-            if first is not None:
-                yield first
-            async for events in batches:
-                yield events
-
-    return all_of_them()
-
-
-async def _end_of(fleet: State, job_id: str, wait: float) -> None:
-    """Wait for the end of the job, of the time, or of this process: whichever comes first."""
-
-    async def last() -> None:
-        async with aclosing(following(fleet, job_id, -1)) as batches:
-            async for _ in batches:
-                pass
-
-    end = asyncio.create_task(last())
-    try:
-        ends = {end, fleet.closing.told}
-        await asyncio.wait(ends, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-        if end.done():
-            await end
-    finally:
-        end.cancel()
-        await asyncio.wait({end})
-
-
 async def _glance(fleet: State, caller: str, job_id: str) -> Glance:
     job = await fleet.ledger.peek(job_id) if is_job_id(job_id) else None
     if job is None or job.caller != caller:
-        raise _no_such(job_id)
+        raise no_such(job_id)
     return job
 
 
-def _no_such(job_id: str) -> NotFound:
+def no_such(job_id: str) -> NotFound:
+    """The error for a job that is not (any more), or not the caller's."""
     return NotFound(f"there is no job {job_id[:80]!r}; it may have been forgotten", param="id")

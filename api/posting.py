@@ -27,7 +27,9 @@ async def post(
     job_id = new_job_id()
     record = request.for_model()
     times = [request.deadline_s, request.start_timeout_s]
-    body = _digest([record, request.model, request.priority, times, request.metadata])
+    conversation_id = request.conversation_id or ""
+    named = [request.metadata, conversation_id]
+    body = _digest([record, request.model, request.priority, times, *named])
     created = await state.ledger.create(
         job_id,
         record,
@@ -38,6 +40,7 @@ async def post(
         deadline_s=_deadline_s(state, request),
         metadata=request.metadata,
         start_timeout_s=request.start_timeout_s,
+        conversation_id=conversation_id,
         idempotency=_idempotency(caller, idempotency_key, f"{job_id} {body}"),
     )
     if created.too_many or created.full:

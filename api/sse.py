@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 from starlette.responses import Response
@@ -55,11 +55,12 @@ class EventStream(Response):
         job_id: str,
         batches: AsyncGenerator[list[Event]],
         *,
+        headers: Mapping[str, str],
         ping_s: float,
         closing: Closing,
         on_gone: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
-        super().__init__(headers={**HEADERS, "x-fleet-job-id": job_id})
+        super().__init__(headers={**HEADERS, "x-fleet-job-id": job_id, **headers})
         del self.headers["content-length"]
         self._job_id = job_id
         self._batches = batches

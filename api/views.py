@@ -4,6 +4,7 @@ from typing import Any
 
 from fleet.events import Answer
 from fleet.job import Job
+from fleet.request import FeedbackRequest
 
 #: How `GET /v1/jobs` names a place in the list: `created_at-id`.
 Cursor = tuple[int, str]
@@ -40,6 +41,12 @@ def summary(job: Job) -> dict[str, Any]:
         "route": job.route or None,
         "plan": job.plan,
         "reasons": job.reasons,
+        "confidence": job.confidence,
+        "classifier": job.classifier or None,
+        "runner_up": job.runner_up or None,
+        "domain": job.domain or None,
+        "experiment": job.experiment or None,
+        "arm": job.arm or None,
         "attempt": job.attempt,
         "priority": job.priority,
         "created_at": job.created_at,
@@ -56,8 +63,27 @@ def summary(job: Job) -> dict[str, Any]:
 
 
 def detail(job: Job, answer: Answer) -> dict[str, Any]:
-    """A job with its answer so far."""
-    return summary(job) | {"answer": answer.as_dict(), "finish_reason": answer.finish_reason}
+    """A job with its answer so far, and what its caller has said of it."""
+    return summary(job) | {
+        "answer": answer.as_dict(),
+        "finish_reason": answer.finish_reason,
+        "feedback": job.feedback,
+    }
+
+
+def feedback(job_id: str, said: FeedbackRequest) -> dict[str, Any]:
+    """The answer to a caller's feedback."""
+    return {"id": job_id, "object": "job.feedback", **said.model_dump()}
+
+
+def headers(route: str | None, model: str | None, confidence: float | None) -> dict[str, str]:
+    """Where a job went, in the head of an answer; empty before it is routed."""
+    told = {
+        "x-fleet-route": route,
+        "x-fleet-model": model,
+        "x-fleet-confidence": None if confidence is None else f"{confidence:.2f}",
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def parse_cursor(text: str) -> Cursor | None:

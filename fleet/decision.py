@@ -1,5 +1,9 @@
-"""The decision on a job: which models answer it, in which order, and why. Pure."""
+"""The decision on a job: which models answer it, in which order, and why; and what is
+remembered of it for the conversation's next turn. Pure.
+"""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -30,11 +34,50 @@ class Decision:
     #: The experiment that the job takes part in, and its arm; empty if none.
     experiment: str = ""
     arm: str = ""
-    #: Handle of the conversation; empty if it has none.
+    #: See `conversation_handle`; empty if the conversation is not remembered.
     conversation: str = ""
+    #: Turns for which the conversation's route was held although the words asked for less.
+    held: int = 0
     #: Milliseconds that deciding took, Redis not counted.
     took_ms: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, as JSON can say it."""
-        return asdict(self) | {"plan": list(self.plan), "reasons": list(self.reasons)}
+        said = asdict(self).items()
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said}
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What is remembered of a conversation: its last decision, and who has answered."""
+
+    route: str
+    #: The model that answered last; before that, the one that was to answer.
+    model: str
+    confidence: float
+    #: See `Decision.held`.
+    held: int
+    #: When it was decided, in ms of Redis' clock.
+    at: int
+
+
+def conversation_handle(caller: str, request: Mapping[str, Any], conversation_id: str = "") -> str:
+    """What tells one conversation of a caller's from another: the same for each of its turns.
+
+    It comes of the id that the caller gives, else of the system prompt and the first user
+    turn: 32 hex characters, or none where there is neither id nor user turn.
+    """
+    if conversation_id:
+        return _digest(caller, conversation_id)
+    opening = []
+    for message in request.get("messages") or ():
+        role = message.get("role")
+        if role in ("system", "developer", "user"):
+            opening.append(message.get("content"))
+        if role == "user":
+            return _digest(caller, opening)
+    return ""
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]

@@ -51,7 +51,7 @@ def is_job_id(text: str) -> bool:
 class Job:
     """A job as it stands in Redis. Times are milliseconds of Redis' own clock; 0 = not yet."""
 
-    #: Fields of the hash but the request, which may be large; `status` first.
+    #: Fields of the hash but those that hold the caller's words; `status` first.
     SUMMARY: ClassVar[tuple[str, ...]] = ()
 
     id: str
@@ -69,6 +69,18 @@ class Job:
     #: Index into `plan` of `model`.
     step: int = 0
     reasons: tuple[str, ...] = ()
+    #: The rest of the decision, as `fleet.decision.Decision` has it; None: not routed yet.
+    confidence: float | None = None
+    classifier: str = ""
+    version: str = ""
+    runner_up: str = ""
+    scores: dict[str, float] = field(default_factory=dict)
+    domain: str = ""
+    experiment: str = ""
+    arm: str = ""
+    conversation: str = ""
+    #: What the caller calls the conversation; empty if it has no name for it.
+    conversation_id: str = ""
     #: Fencing token: grows by one with every claim.
     attempt: int = 0
     owner: str = ""
@@ -100,6 +112,8 @@ class Job:
     usage: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    #: What the caller has said of it: `{route, rating, comment}`.
+    feedback: dict[str, Any] | None = None
 
     @property
     def ended(self) -> bool:
@@ -109,26 +123,18 @@ class Job:
     @classmethod
     def from_hash(cls, job_id: str, raw: Mapping[str, str]) -> Self:
         """Read a record from the strings of its hash."""
-        number = {name: int(raw.get(name) or 0) for name in _NUMBERS}
+        plain: dict[str, Any] = {name: raw.get(name, "") for name in _WORDS}
+        plain |= {name: int(raw.get(name) or 0) for name in _NUMBERS}
+        plain |= {name: tuple(json.loads(raw.get(name) or "[]")) for name in _LISTS}
+        plain |= {name: json.loads(raw.get(name) or "{}") for name in _TABLES}
+        plain |= {name: json.loads(raw.get(name) or "null") for name in _MAYBE}
         return cls(
             id=job_id,
             status=Status(raw["status"]),
             request=json.loads(raw["request"]),
             asked_model=raw.get("asked_model", "auto"),
-            caller=raw.get("caller", ""),
-            model=raw.get("model", ""),
-            route=raw.get("route", ""),
-            plan=tuple(json.loads(raw.get("plan") or "[]")),
-            reasons=tuple(json.loads(raw.get("reasons") or "[]")),
-            owner=raw.get("owner", ""),
             streamed=raw.get("streamed") == "1",
-            generation=raw.get("generation", ""),
-            restart_reason=raw.get("restart_reason", ""),
-            tried=tuple(json.loads(raw.get("tried") or "[]")),
-            usage=json.loads(raw["usage"]) if raw.get("usage") else None,
-            error=json.loads(raw["error"]) if raw.get("error") else None,
-            metadata=json.loads(raw.get("metadata") or "{}"),
-            **number,
+            **plain,
         )
 
     @classmethod
@@ -140,21 +146,20 @@ class Job:
 
 
 _WORDS = (
-    "status",
-    "asked_model",
     "caller",
     "model",
     "route",
-    "plan",
-    "reasons",
+    "classifier",
+    "version",
+    "runner_up",
+    "domain",
+    "experiment",
+    "arm",
+    "conversation",
+    "conversation_id",
     "owner",
-    "streamed",
     "generation",
     "restart_reason",
-    "tried",
-    "usage",
-    "error",
-    "metadata",
 )
 _NUMBERS = (
     "step",
@@ -172,5 +177,11 @@ _NUMBERS = (
     "rounds",
     "place",
 )
+_LISTS = ("plan", "reasons", "tried")
+_TABLES = ("scores", "metadata")
+_MAYBE = ("confidence", "usage", "error", "feedback")
 
-Job.SUMMARY = (*_WORDS, *_NUMBERS)
+Job.SUMMARY = (
+    *("status", "asked_model", "streamed"),
+    *(name for name in (*_WORDS, *_NUMBERS, *_LISTS, *_TABLES, *_MAYBE) if name != "feedback"),
+)

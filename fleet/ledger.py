@@ -3,13 +3,14 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
 from redis.exceptions import NoScriptError
 
 from fleet import scripts
+from fleet.decision import Decision
 from fleet.dispatch import Dispatcher, Outgoing
 from fleet.errors import ConfigError, FleetFault, TooManyAttempts
 from fleet.events import Kind, event_data
@@ -17,13 +18,17 @@ from fleet.job import Job, Status
 from fleet.line import Line
 from fleet.names import (
     CANCELS_CHANNEL,
+    DECISIONS,
     DUE,
+    EXAMPLES_MOST,
+    FEEDBACK,
     JOBS_PREFIX,
     LIVE_PREFIX,
     PACE,
     ROUTER_QUEUE,
     calls_prefix,
     claim_key,
+    conversation_key,
     generations_key,
     idempotency_key,
     job_key,
@@ -34,6 +39,7 @@ from fleet.names import (
     waiting_key,
 )
 from fleet.records import Records, pairs, store_errors
+from fleet.request import FeedbackRequest, last_user_turn
 from fleet.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,6 +55,8 @@ ROUTING_LEASE_MS = 10_000
 #: Statuses in which nobody runs the job yet.
 WAITING = ",queued,routed,"
 UNENDED = ",queued,routed,running,"
+#: Characters of a text that the router may learn from.
+EXAMPLE_CHARACTERS = 600
 EXPIRED_EVENT = event_data(
     Kind.EXPIRED, message="Nobody could answer before the job's deadline, or begin it in time."
 )
@@ -144,6 +152,7 @@ class Ledger(Records):
         self._unended_ttl = settings.store.retention_s + int(settings.limits.deadline_s)
         self._lease_ms = int(settings.workers.lease_s * 1000)
         self._attempts = settings.workers.max_attempts
+        self._log_size = settings.router.log_size
         poisoned = TooManyAttempts(
             f"The job was given up: {self._attempts} attempts at it died or failed."
         ).as_dict()
@@ -166,6 +175,7 @@ class Ledger(Records):
         deadline_s: float,
         metadata: dict[str, str],
         start_timeout_s: float | None = None,
+        conversation_id: str = "",
         idempotency: tuple[str, str] | None = None,
     ) -> Created:
         """Write a new job and send it to the router.
@@ -180,6 +190,7 @@ class Ledger(Records):
             *("request", json.dumps(request, separators=(",", ":"))),
             *("asked_model", asked_model),
             *("metadata", json.dumps(metadata)),
+            *("conversation_id", conversation_id),
         ]
         async with store_errors():
             done, result = await scripts.CREATE(
@@ -230,7 +241,7 @@ class Ledger(Records):
         async with store_errors():
             record = await scripts.TAKE(
                 self.line,
-                [waiting_key(ROUTER_QUEUE), DUE, claim_key(claim)],
+                [waiting_key(ROUTER_QUEUE), DUE, claim_key(claim), DECISIONS],
                 [
                     JOBS_PREFIX,
                     LIVE_PREFIX,
@@ -240,19 +251,23 @@ class Ledger(Records):
                     self._poisoned_event,
                     self._ended_ttl,
                     self._poisoned,
+                    self._log_size,
                 ],
             )
         return Job.from_hash(record[0], pairs(record[1:])) if record else None
 
-    async def route(self, job: Job, decision: dict[str, Any]) -> Routed:
-        """Write the router's decision and send the job to the first model of its plan.
+    async def route(
+        self, job: Job, decision: Decision, *, model: str = "", notes: Sequence[str] = ()
+    ) -> Routed:
+        """Write the router's decision and send the job to its model, or to another `model` of
+        the plan; `notes` are further reasons.
 
         A job past its time is ended as expired instead.
-
-        `decision`: route, model, plan, reasons and whatever else the event should tell.
         """
-        model = decision["model"]
-        outgoing = self._dispatcher.run(job.id, model, 1, job.priority)
+        decided = replace(
+            decision, model=model or decision.model, reasons=(*decision.reasons, *notes)
+        )
+        outgoing = self._dispatcher.run(job.id, decided.model, 1, job.priority)
         async with store_errors():
             done = await scripts.ROUTE(
                 self.line,
@@ -262,17 +277,19 @@ class Ledger(Records):
                     outgoing.list_key,
                     DUE,
                     waiting_key(outgoing.queue),
+                    DECISIONS,
+                    conversation_key(decided.conversation),
                 ],
                 [
                     live_channel(job.id),
                     outgoing.inline,
-                    event_data(Kind.ROUTED, **decision),
+                    event_data(Kind.ROUTED, **_told(decided)),
                     self._settings.limits.queue_jobs,
-                    *("model", model),
-                    *("route", decision["route"]),
-                    *("plan", json.dumps(decision["plan"])),
-                    *("reasons", json.dumps(decision["reasons"], ensure_ascii=False)),
-                    *("step", decision["plan"].index(model)),
+                    _json({"job": job.id, "caller": job.caller, **decided.as_dict()}),
+                    self._log_size,
+                    self._memory_s(decided.conversation),
+                    decided.held,
+                    *_fields(decided),
                 ],
             )
         if done == 1:
@@ -296,6 +313,7 @@ class Ledger(Records):
                     DUE,
                     claim_key(claim),
                     generations_key(server),
+                    DECISIONS,
                 ],
                 [
                     JOBS_PREFIX,
@@ -309,6 +327,7 @@ class Ledger(Records):
                     self._ended_ttl,
                     self._poisoned,
                     server,
+                    self._log_size,
                 ],
             )
         if not record:
@@ -352,7 +371,14 @@ class Ledger(Records):
         async with store_errors():
             done = await scripts.FINISH(
                 self.line,
-                [job_key(job.id), log_key(job.id), DUE, PACE],
+                [
+                    job_key(job.id),
+                    log_key(job.id),
+                    DUE,
+                    PACE,
+                    DECISIONS,
+                    conversation_key(job.conversation),
+                ],
                 [
                     live_channel(job.id),
                     job.attempt,
@@ -360,6 +386,8 @@ class Ledger(Records):
                     status,
                     self._ended_ttl,
                     job.model,
+                    self._log_size,
+                    self._memory_s(job.conversation),
                     len(events) // 2,
                     *events,
                     *flat,
@@ -441,7 +469,7 @@ class Ledger(Records):
         async with store_errors():
             done, now = await scripts.CLOSE(
                 self.line,
-                [job_key(job_id), log_key(job_id), DUE],
+                [job_key(job_id), log_key(job_id), DUE, DECISIONS],
                 [
                     live_channel(job_id),
                     CANCELS_CHANNEL,
@@ -450,10 +478,54 @@ class Ledger(Records):
                     self._ended_ttl,
                     int(only_past_deadline),
                     allowed,
+                    self._log_size,
                     *fields,
                 ],
             )
         return None if done < 0 else (bool(done), Status(now))
+
+    def _memory_s(self, conversation: str) -> int:
+        """Seconds for which a conversation is remembered; 0: not at all."""
+        return self._settings.router.conversation_s if conversation else 0
+
+    async def note_shadow(
+        self,
+        job_id: str,
+        experiment: str,
+        arm: str,
+        route: str,
+        confidence: float,
+        took_ms: float,
+    ) -> None:
+        """Note what an arm that decides nothing would have said of a job."""
+        if not self._log_size:
+            return
+        said = {"job": job_id, "experiment": experiment, "arm": arm, "route": route}
+        shadow = _json(said | {"confidence": confidence, "took_ms": took_ms})
+        async with store_errors():
+            await self.line.call(
+                *("XADD", DECISIONS, "MAXLEN", "~", self._log_size, "*", "k", "shadow", "d", shadow)
+            )
+
+    async def give_feedback(self, job: Job, feedback: FeedbackRequest) -> bool:
+        """Keep what a caller says of a job, instead of what it has said before. False if there is
+        no such job any more.
+        """
+        learns = feedback.route and self._settings.router.keep_feedback_text
+        text = last_user_turn(job.request)[:EXAMPLE_CHARACTERS] if learns else ""
+        async with store_errors():
+            kept = await scripts.GIVE_FEEDBACK(
+                self.line,
+                [job_key(job.id), DECISIONS, FEEDBACK],
+                [
+                    _json(feedback.model_dump()),
+                    self._log_size,
+                    feedback.route or "",
+                    text,
+                    EXAMPLES_MOST,
+                ],
+            )
+        return bool(kept)
 
     async def reap(self) -> list[str]:
         """End the jobs whose time is over; put those whose worker was lost (its lease has run
@@ -528,3 +600,42 @@ class Ledger(Records):
         async with store_errors():
             number: int = await scripts.SPEND_CALL(self.line, [calls_prefix(model)], [per_day])
         return number
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    """What readers of the job hear of a decision."""
+    told = {
+        "route": decision.route,
+        "model": decision.model,
+        "plan": decision.plan,
+        "reasons": decision.reasons,
+        "confidence": decision.confidence,
+        "classifier": decision.classifier,
+    }
+    if decision.experiment:
+        told |= {"experiment": decision.experiment, "arm": decision.arm}
+    return told
+
+
+def _fields(decision: Decision) -> list[str | int]:
+    """What the record keeps of a decision: field, value, …"""
+    return [
+        *("route", decision.route),
+        *("model", decision.model),
+        *("plan", _json(decision.plan)),
+        *("step", decision.plan.index(decision.model)),
+        *("reasons", _json(decision.reasons)),
+        *("confidence", _json(decision.confidence)),
+        *("classifier", decision.classifier),
+        *("version", decision.version),
+        *("runner_up", decision.runner_up),
+        *("scores", _json(decision.scores)),
+        *("domain", decision.domain),
+        *("experiment", decision.experiment),
+        *("arm", decision.arm),
+        *("conversation", decision.conversation),
+    ]

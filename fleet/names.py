@@ -15,6 +15,9 @@ fleet:waiting:{q}:turns  hash    permanent; gone when nobody waits there
 fleet:claim:{c}          string  a minute; which job a claim has got
 fleet:generations:{s}    set     `[store] retention_s` after a claim; what a server keeps for us
 fleet:pace               hash    permanent; milliseconds that a job of each model takes
+fleet:conversation:{c}   hash    `[router] conversation_s` after its last decision or answer
+fleet:decisions          stream  permanent; trimmed to `[router] log_size`
+fleet:feedback           stream  permanent; trimmed to `EXAMPLES_MOST`
 fleet:idem:{h}           string  `[store] retention_s`
 fleet:nodes              set     permanent; names of processes, pruned by readers
 fleet:node:{node}        string  `NODE_TTL_S`; renewed by its process
@@ -37,9 +40,16 @@ LIVE_PREFIX: Final = "fleet:live:"
 CANCELS_CHANNEL: Final = "fleet:cancels"
 DUE: Final = "fleet:due"
 PACE: Final = "fleet:pace"
+#: What was decided and what came of it, in entries `k` (kind) and `d` (JSON): see `fleet/rows.py`.
+DECISIONS: Final = "fleet:decisions"
+#: Texts with the route that a caller says they need.
+FEEDBACK: Final = "fleet:feedback"
 NODES: Final = "fleet:nodes"
 #: No such key is ever made: to add to what is not there asks whether one could write.
 NEVER_THERE: Final = "fleet:never"
+
+#: Entries kept in `FEEDBACK`.
+EXAMPLES_MOST: Final = 10_000
 
 #: Seconds that a process counts as alive after its last sign of life.
 NODE_TTL_S: Final = 15
@@ -72,6 +82,11 @@ def live_channel(job_id: str) -> str:
 def idempotency_key(digest: str) -> str:
     """String that maps a caller's Idempotency-Key (hashed) to a job."""
     return f"fleet:idem:{digest}"
+
+
+def conversation_key(handle: str) -> str:
+    """Hash of what is remembered of a conversation; see `fleet.decision.Memory`."""
+    return f"fleet:conversation:{handle}"
 
 
 def node_key(node: str) -> str:

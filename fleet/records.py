@@ -7,11 +7,20 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
+from fleet.decision import Memory
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
 from fleet.job import TERMINAL, Job, Status
 from fleet.line import Line
-from fleet.names import NEVER_THERE, PACE, job_key, jobs_index, log_key, waiting_key
+from fleet.names import (
+    NEVER_THERE,
+    PACE,
+    conversation_key,
+    job_key,
+    jobs_index,
+    log_key,
+    waiting_key,
+)
 from fleet.refusal import in_plain_words
 
 log = logging.getLogger(__name__)
@@ -45,11 +54,16 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
 
 
 class Glance(NamedTuple):
-    """Where a job stands: its status, the number of its next event, and whose it is."""
+    """Where a job stands: its status, the number of its next event, whose it is, and where it
+    was sent (empty, None: not yet).
+    """
 
     status: Status
     seq: int
     caller: str
+    route: str
+    model: str
+    confidence: float | None
 
 
 class Records:
@@ -85,10 +99,21 @@ class Records:
     async def peek(self, job_id: str) -> Glance | None:
         """Where the job stands, without its record; None if there is none (any more)."""
         async with store_errors():
-            values = await self.line.call("HMGET", job_key(job_id), "status", "seq", "caller")
-        if values[0] is None:
+            values = await self.line.call("HMGET", job_key(job_id), *Glance._fields)
+        status, seq, caller, route, model, confidence = values
+        if status is None:
             return None
-        return Glance(Status(values[0]), int(values[1]), values[2] or "")
+        sure = float(confidence) if confidence else None
+        return Glance(Status(status), int(seq), caller or "", route or "", model or "", sure)
+
+    async def conversation(self, handle: str) -> Memory | None:
+        """What is remembered of a conversation (see `fleet.decision.conversation_handle`)."""
+        async with store_errors():
+            raw = pairs(await self.line.call("HGETALL", conversation_key(handle)))
+        if not raw:
+            return None
+        sure, held, at = float(raw["confidence"]), int(raw["held"]), int(raw["at"])
+        return Memory(raw["route"], raw["model"], sure, held, at)
 
     async def recent(self, caller: str, before: str, count: int) -> list[Job]:
         """At most `count` jobs of a caller, newest first, made at or before `before` (ms, `+inf`).

@@ -1,12 +1,14 @@
-"""What a caller may ask for: the body of a job, checked and bounded.
+"""What a caller may ask for and say: the bodies of posts, checked and bounded.
 
 Only the fields named here reach a model server; anything else in a request is
 refused by name, so that no caller can steer a server by a field nobody thought of.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -59,7 +61,14 @@ def text_of(content: Any) -> str:
     return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
 
 
+def last_user_turn(request: Mapping[str, Any]) -> str:
+    """The words of the last user turn of a record's request; empty if it is only a picture."""
+    turns = [m for m in request.get("messages") or () if m.get("role") == "user"]
+    return text_of(turns[-1].get("content")) if turns else ""
+
+
 Bounded = Annotated[str, Field(max_length=512)]
+VISIBLE = re.compile(r"[!-~]{1,128}")
 
 
 class Sampling(BaseModel):
@@ -100,6 +109,15 @@ class JobRequest(Sampling):
     #: Whether the job goes on when the reader of its stream goes away.
     on_disconnect: Literal["continue", "cancel"] = "continue"
     metadata: Annotated[dict[Bounded, Bounded], Field(max_length=16)] = {}
+    #: The caller's own name of the conversation, the same for each of its turns.
+    conversation_id: str | None = None
+
+    @field_validator("conversation_id")
+    @classmethod
+    def _is_visible(cls, value: str | None) -> str | None:
+        if value is not None and not VISIBLE.fullmatch(value):
+            raise ValueError("use 1 to 128 visible characters of ASCII, none of them a space")
+        return value
 
     @model_validator(mode="after")
     def _has_a_last_word(self) -> Self:
@@ -118,3 +136,21 @@ class JobRequest(Sampling):
         """What the job record keeps and a backend reads: the conversation and the sampling."""
         fields = {"messages", *Sampling.model_fields}
         return self.model_dump(include=fields, exclude_none=True)
+
+
+class FeedbackRequest(BaseModel):
+    """The body of `POST /v1/jobs/{id}/feedback`: what a caller says of a job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: The route that the question needed.
+    route: Bounded | None = None
+    #: How good the answer was, from 1 to 5.
+    rating: Annotated[int, Field(ge=1, le=5, strict=True)] | None = None
+    comment: Annotated[str, Field(max_length=2_000)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.route is None and self.rating is None:
+            raise ValueError("give `route` (what the question needed) or `rating` (1 to 5)")
+        return self

@@ -87,7 +87,7 @@ class Router(Strict):
     unsure_route: str = "tool"
     #: User turns before the last one that still say what the talk is about.
     memory_turns: Annotated[int, Field(ge=0, le=50)] = 3
-    #: Seconds for which a conversation's last route and model are remembered.
+    #: Seconds for which a conversation's last route and model are remembered; 0: not at all.
     conversation_s: Annotated[int, Field(ge=0, le=604_800)] = 3_600
     #: What `fleet route fit` wrote; empty: `route-head.json` in `FLEET_HOME`, else ours.
     head: str = ""
@@ -97,8 +97,11 @@ class Router(Strict):
     llm: str = ""
     #: Seconds that it is waited for.
     llm_timeout_s: Annotated[float, Field(gt=0, le=60)] = 2.0
-    #: Entries kept in the decision log.
+    #: Entries kept in the decision log; 0: none is written.
     log_size: Annotated[int, Field(ge=0)] = 100_000
+    #: Keep the beginning of the last user turn of a job whose route a caller has corrected,
+    #: so that the router can learn from it.
+    keep_feedback_text: bool = True
     routes: tuple[Route, ...] = ()
     experiments: tuple[Experiment, ...] = ()
 

@@ -16,7 +16,8 @@ _PRELUDE = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
 class Script:
     """One script. `keys` and `args` are in the order that the script's head lists.
 
-    When Redis' memory is full no job is taken in; those that are in go on to their ends.
+    When Redis' memory is full no job and no feedback is taken in; jobs that are in go on to
+    their ends.
     """
 
     def __init__(self, name: str, *, when_full: bool = True) -> None:
@@ -61,3 +62,4 @@ PUSH = Script("push")
 BEAT = Script("beat")
 REAP = Script("reap")
 SPEND_CALL = Script("spend_call")
+GIVE_FEEDBACK = Script("feedback", when_full=False)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fleet.decisions_rows import Outcome, Row
+from fleet.rows import Outcome, Row
 from router import clusters
 from router.clusters import Estimate, Groups
 from router.findings import Finding, Measure, Samples, judge

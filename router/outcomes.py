@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Hashable, Iterable
 
-from fleet.decisions_rows import Outcome, Row
 from fleet.job import Status
+from fleet.rows import Outcome, Row
 
 #: A cancel is the caller's wish, and an answer cut at its limit is an answer.
 FAILED = frozenset({Status.FAILED, Status.EXPIRED})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fleet.decisions_rows import Outcome, Row
+from fleet.rows import Outcome, Row
 from router import clusters
 from router.clusters import Estimate
 from router.intervals import percentile

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
-from typing import Any
 
 from fleet.decision import Decision
 from fleet.dispatch import Dispatcher
@@ -45,23 +44,22 @@ class Router:
         if job is None:
             return
         try:
-            decided = self.decide(job).as_dict()
+            decision = self.decide(job)
         except FleetError as error:
             await self._fail(job.id, error)
         except Exception:  # a message that is gone must not leave a job that nobody has
             log.exception("job %s: deciding broke", job.id)
             await self._fail(job.id, FleetFault("The router met an error; see its log."))
         else:
-            await self._send(job, decided)
+            await self._send(job, decision)
 
-    async def _send(self, job: Job, decided: dict[str, Any]) -> None:
-        reasons = list(decided["reasons"])
-        for model in decided["plan"]:
-            decision = {**decided, "model": model, "reasons": reasons}
-            done = await insist(partial(self._ledger.route, job, decision))
-            if done is not Routed.FULL:
+    async def _send(self, job: Job, decision: Decision) -> None:
+        notes: list[str] = []
+        for model in decision.plan:
+            send = partial(self._ledger.route, job, decision, model=model, notes=tuple(notes))
+            if await insist(send) is not Routed.FULL:
                 return
-            reasons.append(f"the line of {model!r} is full")
+            notes.append(f"the line of {model!r} is full")
         await self._fail(job.id, QueueFull("Every model that could answer has a full line."))
 
     async def _fail(self, job_id: str, error: FleetError) -> None:

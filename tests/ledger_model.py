@@ -16,6 +16,7 @@ from fleet.job import MOVES, TERMINAL, Status
 from fleet.ledger import REAP_AGAIN_MS, Created
 from fleet.line import Line
 from fleet.names import (
+    DECISIONS,
     DUE,
     ROUTER_QUEUE,
     job_key,
@@ -108,6 +109,8 @@ class Seen:
     due: dict[str, int]
     later: dict[str, int]
     load: dict[str, int]
+    #: The decision log: kind, job, and the status that an outcome tells.
+    noted: list[tuple[str, str, str]]
 
 
 async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> Seen:
@@ -125,6 +128,7 @@ async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> See
                 ("ZRANGE", DUE, 0, -1, "WITHSCORES"),
                 ("ZRANGE", f"{DUE}:later", 0, -1, "WITHSCORES"),
                 ("HGETALL", f"{DUE}:load"),
+                ("XRANGE", DECISIONS, "-", "+"),
                 *(("TTL", key) for key in keys),
             ]
         )
@@ -140,9 +144,14 @@ async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> See
     due, later, load = (
         {name: int(value) for name, value in pairs(next(answers)).items()} for _ in range(3)
     )
+    noted = [_noted(entry[1], json.loads(entry[3])) for _, entry in next(answers)]
     ttls = {key: next(answers) for key in keys}
     now = int(seconds) * 1000 + int(micros) // 1000
-    return Seen(now, ttls, records, logs, lines, messages, due, later, load)
+    return Seen(now, ttls, records, logs, lines, messages, due, later, load, noted)
+
+
+def _noted(kind: str, data: dict[str, str]) -> tuple[str, str, str]:
+    return kind, data["job"], data.get("status", "")
 
 
 def gist(kind: str, data: str) -> str:
@@ -311,6 +320,7 @@ def check(model: Model, before: Seen, seen: Seen) -> None:
     assert all(unended <= CALLER_JOBS for unended in seen.load.values())
     assert seen.due.keys() == {job.id for job in model.jobs.values() if not job.ended}
     assert seen.later.keys() == {job.id for job in model.jobs.values() if job.paused}
+    _check_noted(model, seen)
     immortal = {key for key, ttl in seen.ttls.items() if ttl == -1}
     assert {key for key in immortal if not is_permanent(key)} == set()
 
@@ -327,6 +337,14 @@ def _check_record(job: Known, old: dict[str, str] | None, record: dict[str, str]
     assert record.get("generation", "") == job.generation
     assert int(record.get("place", 0)) == job.place
     assert record.get("streamed") == ("1" if job.streamed else None)
+
+
+def _check_noted(model: Model, seen: Seen) -> None:
+    """Whether each decision and each end stands in the decision log, and stands there once."""
+    jobs = model.jobs.values()
+    decided = Counter(("decision", job.id, "") for job in jobs if job.plan)
+    ended = Counter(("outcome", job.id, job.status.value) for job in jobs if job.ended)
+    assert Counter(seen.noted) == decided + ended
 
 
 def _check_log(job: Known, log: list[tuple[int, str, str]]) -> None:

@@ -9,8 +9,8 @@ from typing import TextIO
 from cli.route import reading
 from cli.screen import err
 from cli.solo import settings_of_role
-from fleet.decisions_rows import Row
 from fleet.errors import FleetFault
+from fleet.rows import Row
 
 
 def run(config: Path | None, window_ms: int, to: Path | None) -> None:

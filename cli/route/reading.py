@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from cli.screen import err
-from fleet.decisions_rows import Row
+from fleet.decisions import feedback_examples, read
 from fleet.ledger import connect
 from fleet.records import Records, store_errors
+from fleet.rows import Row
 from fleet.settings import Settings
 
 T = TypeVar("T")
@@ -32,8 +33,6 @@ def named_texts(settings: Settings, window_ms: int) -> list[tuple[str, str]]:
 
 
 async def _rows(records: Records, window_ms: int) -> list[Row]:
-    from fleet.decisions import read  # type: ignore[import-untyped]
-
     found, unread = await read(records, await _start(records, window_ms))
     if unread:
         err.print(f"Left out what cannot be read in the decision log: {unread} of its entries")
@@ -41,8 +40,6 @@ async def _rows(records: Records, window_ms: int) -> list[Row]:
 
 
 async def _texts(records: Records, window_ms: int) -> list[tuple[str, str]]:
-    from fleet.decisions import feedback_examples
-
     start = await _start(records, window_ms)
     examples = await feedback_examples(records)
     return [(example.text, example.route) for example in examples if example.at >= start]

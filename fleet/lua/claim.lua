@@ -1,9 +1,10 @@
 -- A worker takes the job whose turn it is: the next attempt, the lease, the `started` event.
 -- KEYS  1 the model's line (zset)   2 due (zset)   3 string that remembers this call
---       4 generations of the worker's server (set)
+--       4 generations of the worker's server (set)   5 decision log (stream)
 -- ARGV  1 prefix of job hashes   2 prefix of channels   3 owner   4 lease ms   5 max attempts
 --       6 started event json   7 expired event json   8 poisoned event json   9 ttl s (ended)
 --       10 that failure's error json   11 the worker's server, or '' if it cannot resume
+--       12 entries of the decision log, at most
 -- A lost attempt's generation stays the job's where the server is the same: its answer may go on.
 -- Returns {now ms, id, field, value, ...}, or {} when nobody waits. A call that is repeated because
 -- its answer was lost gets the same job.
@@ -26,10 +27,10 @@ while true do
     local log, channel, seq = job .. ':log', ARGV[2] .. id, tonumber(record[4])
     local latest = tonumber(record[10] == '1' and record[5] or record[9])
     if latest <= now then
-      close(job, log, KEYS[2], channel, seq, 'expired', {'expired', stamped(ARGV[7])}, ARGV[9])
+      close(job, log, KEYS[2], channel, seq, 'expired', {'expired', stamped(ARGV[7])}, ARGV[9], KEYS[5], ARGV[12])
     elseif attempt - tonumber(record[6] or 0) > tonumber(ARGV[5]) then
       redis.call('HSET', job, 'error', ARGV[10])
-      close(job, log, KEYS[2], channel, seq, 'failed', {'failed', stamped(ARGV[8])}, ARGV[9])
+      close(job, log, KEYS[2], channel, seq, 'failed', {'failed', stamped(ARGV[8])}, ARGV[9], KEYS[5], ARGV[12])
     else
       local started = '{"attempt":' .. text(attempt) .. ',' .. string.sub(stamped(ARGV[6]), 2)
       seq = write(log, channel, seq, {'started', started})

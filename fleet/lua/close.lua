@@ -1,8 +1,9 @@
 -- The end of a job by somebody who does not run it: cancelled, expired, not routable.
--- KEYS  1 job hash   2 log stream   3 due (zset)
+-- KEYS  1 job hash   2 log stream   3 due (zset)   4 decision log (stream)
 -- ARGV  1 channel   2 cancels channel   3 status   4 event json   5 ttl s (ended)
 --       6 1 to end it only past its deadline (or past the time to begin it), else 0
---       7 statuses it may have, as `,a,b,`   8.. field, value, ...
+--       7 statuses it may have, as `,a,b,`   8 entries of the decision log, at most
+--       9.. field, value, ...
 -- Returns {1 when this call ended it else 0, status now}, or {-1, ''} when there is no such job.
 local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'deadline_at', 'start_by', 'begun', 'generation')
 local status = record[1]
@@ -14,10 +15,11 @@ local latest = tonumber(record[5] == '1' and record[3] or record[4])
 if not allowed or (ARGV[6] == '1' and latest > now) then
   return {0, status}
 end
-if #ARGV > 7 then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 8))
+if #ARGV > 8 then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 9))
 end
-close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(record[2]), ARGV[3], {ARGV[3], stamped(ARGV[4])}, ARGV[5])
+close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(record[2]), ARGV[3], {ARGV[3], stamped(ARGV[4])}, ARGV[5],
+  KEYS[4], ARGV[8])
 if status == 'running' or (record[6] and record[6] ~= '') then
   redis.call('PUBLISH', ARGV[2], id_of(KEYS[1]))
 end

@@ -1,10 +1,13 @@
--- The end of a job by the attempt that ran it: last events, terminal event, record.
--- KEYS  1 job hash   2 log stream   3 due (zset)   4 pace of each model (hash)
+-- The end of a job by the attempt that ran it: last events, terminal event, record; and who has
+-- answered, for the next turn of the conversation.
+-- KEYS  1 job hash   2 log stream   3 due (zset)   4 pace of each model (hash)   5 decision log (stream)
+--       6 memory of the conversation (hash)
 -- ARGV  1 channel   2 attempt   3 sequence number that the writer expects   4 status
---       5 ttl s (ended)   6 model   7 number of events   8.. kind, json, ... then field, value, ...
+--       5 ttl s (ended)   6 model   7 entries of the decision log, at most   8 ttl s of the memory, or 0
+--       9 number of events   10.. kind, json, ... then field, value, ...
 -- Returns 1 when this call (or its first try) ended the job, else 0.
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'started_at')
-local expected, count = tonumber(ARGV[3]), tonumber(ARGV[7])
+local expected, count = tonumber(ARGV[3]), tonumber(ARGV[9])
 if record[2] ~= ARGV[2] then
   return 0
 end
@@ -15,14 +18,18 @@ if record[3] ~= ARGV[3] then
   return 0
 end
 local events = {}
-for i = 8, 7 + 2 * count, 2 do
+for i = 10, 9 + 2 * count, 2 do
   events[#events + 1] = ARGV[i]
   events[#events + 1] = stamped(ARGV[i + 1])
 end
-if #ARGV > 7 + 2 * count then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 8 + 2 * count))
+if #ARGV > 9 + 2 * count then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 10 + 2 * count))
 end
-close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], expected, ARGV[4], events, ARGV[5])
+close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], expected, ARGV[4], events, ARGV[5], KEYS[5], ARGV[7])
+if ARGV[4] ~= 'failed' and tonumber(ARGV[8]) > 0 and redis.call('EXISTS', KEYS[6]) == 1 then
+  redis.call('HSET', KEYS[6], 'model', ARGV[6])
+  redis.call('EXPIRE', KEYS[6], ARGV[8])
+end
 -- How long a job of this model takes, in ms: a moving average over about the last ten.
 local took = now - tonumber(record[4])
 local usual = tonumber(redis.call('HGET', KEYS[4], ARGV[6]) or took)

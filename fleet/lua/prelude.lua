@@ -112,8 +112,45 @@ local function record_of(prefix, id)
   return id, unpack(redis.call('HGETALL', prefix .. id))
 end
 
--- Write one terminal event and move the record; callers have checked that it may.
-local function close(job, log, due, channel, seq, status, events, ttl_s)
+-- An entry of the decision log, which keeps about `most`; 0: none is written.
+local function note(decisions, most, kind, json)
+  if tonumber(most) > 0 then
+    redis.call('XADD', decisions, 'MAXLEN', '~', most, '*', 'k', kind, 'd', json)
+  end
+end
+
+local function decoded(json)
+  local well, value = pcall(cjson.decode, json or '')
+  return well and type(value) == 'table' and value or {}
+end
+
+-- A count as JSON can say it: what is none, or what no server can mean, is null.
+local function whole(count)
+  count = tonumber(count)
+  return count and count >= 0 and count < 2^46 and math.floor(count) or cjson.null
+end
+
+local function named(value)
+  return value and value ~= '' and value or cjson.null
+end
+
+-- What became of a job, for the decision log.
+local function outcome(job, status)
+  local record = redis.call('HMGET', job, 'created_at', 'started_at', 'first_token_at', 'model', 'route',
+    'attempt', 'tried', 'usage', 'experiment', 'arm')
+  local created, usage = tonumber(record[1]), decoded(record[8])
+  local function after(at)
+    return whole(created and tonumber(at) and at - created)
+  end
+  return cjson.encode({job = id_of(job), at = now, status = status, model = named(record[4]),
+    route = named(record[5]), wait_ms = after(record[2]), first_token_ms = after(record[3]),
+    total_ms = after(now), prompt_tokens = whole(usage.prompt_tokens),
+    completion_tokens = whole(usage.completion_tokens), attempt = whole(record[6]),
+    failed_over = #decoded(record[7]), experiment = named(record[9]), arm = named(record[10])})
+end
+
+-- Write one terminal event, move the record and note the outcome; callers have checked that it may.
+local function close(job, log, due, channel, seq, status, events, ttl_s, decisions, most)
   local id, next_seq = id_of(job), write(log, channel, seq, events)
   local record = redis.call('HMGET', job, 'caller', 'waiting', 'priority')
   redis.call('HSET', job, 'status', status, 'seq', text(next_seq), 'finished_at', now_text, 'owner', '')
@@ -127,4 +164,5 @@ local function close(job, log, due, channel, seq, status, events, ttl_s)
     redis.call('HDEL', load_of(due), caller)
     redis.call('HDEL', turns_of(waiting), (record[3] or '') .. ':' .. caller) -- it comes as a newcomer again
   end
+  note(decisions, most, 'outcome', outcome(job, status))
 end

@@ -1,7 +1,10 @@
--- The router's decision: the plan, its event, the place in the first model's line, the message.
+-- The router's decision: the plan, its event, the place in the model's line, the message; what is
+-- noted and remembered of it.
 -- KEYS  1 job hash   2 log stream   3 the model's queue (list)   4 due (zset)   5 the model's line (zset)
+--       6 decision log (stream)   7 memory of the conversation (hash)
 -- ARGV  1 channel   2 message or ''   3 routed event json   4 waiting jobs of one line, at most
---       5.. field, value, ...
+--       5 the decision's json   6 entries of the decision log, at most   7 ttl s of the memory, or 0
+--       8 turns for which the route was held   9.. field, value, ...
 -- Returns 1, 0 when the job is not `queued` any more, -1 when its time is over, -2 when the line is full.
 local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'start_by', 'priority', 'caller', 'waiting')
 if record[1] ~= 'queued' then
@@ -16,10 +19,17 @@ end
 leave(record[6], id_of(KEYS[1])) -- a router that was only late; the reaper had put it back
 local seq = write(KEYS[2], ARGV[1], tonumber(record[2]), {'routed', stamped(ARGV[3])})
 redis.call('HSET', KEYS[1], 'status', 'routed', 'routed_at', now_text, 'seq', text(seq),
-  'lease_until', '0', 'waiting', KEYS[5], unpack(ARGV, 5))
+  'lease_until', '0', 'waiting', KEYS[5], unpack(ARGV, 9))
 redis.call('ZADD', KEYS[4], record[3], id_of(KEYS[1]))
 join(KEYS[5], id_of(KEYS[1]), record[4], record[5])
 if ARGV[2] ~= '' then
   redis.call('LPUSH', KEYS[3], ARGV[2])
+end
+note(KEYS[6], ARGV[6], 'decision', stamped(ARGV[5]))
+if tonumber(ARGV[7]) > 0 then
+  local told = redis.call('HMGET', KEYS[1], 'route', 'model', 'confidence')
+  redis.call('HSET', KEYS[7], 'route', told[1], 'model', told[2], 'confidence', told[3],
+    'held', ARGV[8], 'at', now_text)
+  redis.call('EXPIRE', KEYS[7], ARGV[7])
 end
 return 1

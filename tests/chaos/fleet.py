@@ -47,6 +47,9 @@ deadline_s = {deadline_s}
 
 [store]
 retention_s = {retention_s}
+
+[router]
+log_size = {log_size}
 """
 MODEL = """
 [[models]]
@@ -74,7 +77,13 @@ class Fleet:
     has_log = True
     parts: tuple[str, ...] = (*ROUTERS, *WORKERS, *APIS)
 
-    def __init__(self, folder: Path, deadline_s: float = 45, retention_s: int = 3600) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        deadline_s: float = 45,
+        retention_s: int = 3600,
+        log_size: int = 100_000,
+    ) -> None:
         self.folder = folder
         self.valkey = Valkey(folder)
         self.servers = {
@@ -83,7 +92,11 @@ class Fleet:
             )
             for name in MODELS
         }
-        self._limits = {"deadline_s": deadline_s, "retention_s": retention_s}
+        self._limits = {
+            "deadline_s": deadline_s,
+            "retention_s": retention_s,
+            "log_size": log_size,
+        }
         self.stack: Stack
         self._ports: dict[str, int] = {}
         self._held: set[str] = set()

@@ -18,6 +18,8 @@ from tests.chaos.trend import Tolerance, Trend, trend
 
 #: The shortest retention there is, so that keys come and go while we look.
 RETENTION_S = 60
+#: A decision log that is full before we look.
+LOG_SIZE = 1_000
 #: A record may outlive its job by its deadline; after both, all that is kept is in balance.
 MIX = Mix(deadline_s=50)
 WARM_UP_S = 150.0
@@ -59,7 +61,7 @@ class Soaked:
 
 async def soak(folder: Path, seed: int, seconds: float, rate: float, say: Say) -> Soaked:
     """Load for so long; the first part is for warming up and is not looked at."""
-    fleet = Fleet(folder, MIX.deadline_s, RETENTION_S)
+    fleet = Fleet(folder, MIX.deadline_s, RETENTION_S, LOG_SIZE)
     series: Series = defaultdict(list)
     try:
         await fleet.start()

@@ -20,13 +20,13 @@ from fleet.listener import Listener
 from fleet.names import DUE, job_key, queue_list, waiting_key
 from fleet.reader import Reader
 from fleet.settings import Settings
-from tests.support import Valkey, until
+from tests.support import Valkey, decision, until
 
 MODELS: Any = (
     {"name": "fast", "url": "http://127.0.0.1:1"},
     {"name": "tool", "url": "http://127.0.0.1:2"},
 )
-DECISION = {"route": "fast", "model": "fast", "plan": ["fast", "tool"], "reasons": ["a test"]}
+DECISION = decision("fast", "tool")
 CLAIMS = count(1)
 DONE = [Kind.COMPLETED, event_data(Kind.COMPLETED, finish_reason="stop")]
 

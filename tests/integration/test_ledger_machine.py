@@ -50,6 +50,7 @@ from tests.ledger_model import (
     check,
     look,
 )
+from tests.support import decision
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., None])
@@ -239,7 +240,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def take_as_before(self, pick: int) -> None:
         if not self.decisions:
             return
-        name, job = self.decision(pick)
+        name, job = self.routers_job(pick)
         again = self.do(self.ledger.take(name))
         undecided = self.model.jobs[job.id].status is Status.QUEUED
         assert (again.id if again else None) == (job.id if undecided else None)
@@ -249,11 +250,11 @@ class LedgerMachine(RuleBasedStateMachine):
     def route(self, pick: int, plan: tuple[str, ...], times: int) -> None:
         if not self.decisions:
             return
-        _, job = self.decision(pick)
+        _, job = self.routers_job(pick)
         known = self.model.jobs[job.id]
         full = len(self.model.line(plan[0])) >= QUEUE_JOBS
         for _ in range(times):
-            outcome = self.do(self.ledger.route(job, decision(plan)))
+            outcome = self.do(self.ledger.route(job, decision(*plan)))
             if known.status is not Status.QUEUED:
                 assert outcome is Routed.LATE
             elif known.late:
@@ -585,7 +586,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A job; those that have not ended are the first choice."""
         return picked(sorted(self.model.jobs.values(), key=lambda job: not job.ended), pick)
 
-    def decision(self, pick: int) -> tuple[str, Job]:
+    def routers_job(self, pick: int) -> tuple[str, Job]:
         """A job that a router has or had, with its claim; those undecided are the first choice."""
         jobs = self.model.jobs
         undecided = sorted(self.decisions, key=lambda d: jobs[d[1].id].status is Status.QUEUED)
@@ -677,10 +678,6 @@ class LedgerMachine(RuleBasedStateMachine):
 
 def picked(choice: Sequence[T], pick: int) -> T:
     return choice[-1 - pick % len(choice)]
-
-
-def decision(plan: tuple[str, ...]) -> dict[str, Any]:
-    return {"route": "fast", "model": plan[0], "plan": list(plan), "reasons": []}
 
 
 def ended_by(known: Known, attempt: int, status: Status, seq: int) -> bool:

@@ -21,9 +21,10 @@ from fleet.ledger import HandOver, Ledger, Routed, connect
 from fleet.listener import Listener
 from fleet.reader import RECHECK_S, Reader
 from fleet.settings import Settings
+from tests.support import decision
 
 MODELS: Any = ({"name": "fast", "url": "http://127.0.0.1:1"},)
-DECISION = {"route": "fast", "model": "fast", "plan": ["fast"], "reasons": []}
+DECISION = decision("fast")
 READERS = 3
 
 

@@ -4,7 +4,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from fleet.decisions_rows import Feedback, Outcome, Row, Shadow
+from fleet.rows import Feedback, Outcome, Row, Shadow
 
 _numbers = count(1)
 
@@ -21,6 +21,9 @@ def outcome(**changes: Any) -> Outcome:
         "completion_tokens": 50,
         "attempt": 1,
         "failed_over": 0,
+        "at": 1,
+        "experiment": None,
+        "arm": None,
     }
     return Outcome(**usual | changes)
 

@@ -17,9 +17,9 @@ from cli.route import compare as compare_command
 from cli.route import reading
 from cli.route import report as report_command
 from cli.route.since import milliseconds
-from fleet.decisions_rows import Row
 from fleet.errors import FleetFault, NotFound
 from fleet.routing import Experiment
+from fleet.rows import Row
 from router.compare import compare
 from router.report import report
 from tests.unit.decision_rows import arm_rows, outcome, row, said, shadow

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import pytest
 
-from fleet.decisions_rows import Row
+from fleet.rows import Row
 from router.clusters import Estimate
 from router.compare import Comparison, Disagreement, compare, experiments_of
 from router.findings import Finding, Samples, judge
