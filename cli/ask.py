@@ -1,14 +1,13 @@
 """`fleet ask`: one question, its answer as it comes."""
 
 import asyncio
-import json
 import sys
 from typing import Any
 
 from cli.client import FleetClient, find_api
 from cli.follow import ask
 from cli.outcome import Outcome
-from cli.screen import err, out
+from cli.screen import err, out, print_json
 from cli.wording import untold
 from fleet.errors import InvalidRequest
 from fleet.home import home
@@ -27,7 +26,7 @@ def run(text: str, model: str, max_tokens: int | None, url: str | None, as_json:
         err.print("\ncancelled")
         return INTERRUPTED
     if as_json:
-        out.print(json.dumps(outcome.as_dict()), markup=False, soft_wrap=True)
+        print_json(outcome.as_dict())
     if not outcome.well and not as_json:
         err.print(end_message(outcome), style="red", markup=False, soft_wrap=True)
     return 0 if outcome.well else 1

@@ -1,7 +1,6 @@
 """`fleet jobs`, `fleet job`, `fleet cancel`."""
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -12,7 +11,7 @@ from cli.ask import INTERRUPTED, end_message
 from cli.client import FleetClient, find_api
 from cli.follow import follow
 from cli.lines import printable
-from cli.screen import err, out
+from cli.screen import err, out, print_json
 from cli.wording import cut_at_limit, limit_reached, untold
 from fleet.home import home
 
@@ -28,7 +27,7 @@ def show_list(
     """The latest jobs, newest first."""
     answer = _call(url, lambda client: client.jobs(status=status, model=model, limit=limit))
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return 0
     if not answer.get("jobs"):
         out.print(nothing_listed(filtered=bool(status or model)), markup=False, soft_wrap=True)
@@ -60,7 +59,7 @@ def show_one(url: str | None, job_id: str, following: bool, as_json: bool) -> in
         return _follow(url, job_id, as_json)
     job = _call(url, lambda client: client.job(job_id))
     if as_json:
-        _print_json(job)
+        print_json(job)
         return 0
     table = Table(show_header=False, box=None)
     for name, value in described(job).items():
@@ -73,7 +72,7 @@ def cancel(url: str | None, job_id: str, as_json: bool) -> int:
     """Cancel; asking twice, or after the end, is no error."""
     answer = _call(url, lambda client: client.cancel(job_id))
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return 0
     out.print(f"{answer.get('id')}: {answer.get('status')}", markup=False, soft_wrap=True)
     return 0
@@ -110,7 +109,7 @@ def _follow(url: str | None, job_id: str, as_json: bool) -> int:
     except KeyboardInterrupt:  # the job goes on: only this reader leaves
         return INTERRUPTED
     if as_json:
-        _print_json(outcome.as_dict())
+        print_json(outcome.as_dict())
     elif not outcome.well:
         err.print(end_message(outcome), style="red", markup=False, soft_wrap=True)
     return 0 if outcome.well else 1
@@ -122,7 +121,3 @@ def _call(url: str | None, what: Callable[[FleetClient], Awaitable[T]]) -> T:
             return await what(client)
 
     return asyncio.run(call())
-
-
-def _print_json(value: Any) -> None:
-    out.print(json.dumps(value), markup=False, soft_wrap=True)

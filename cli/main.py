@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.bench.command import bench
+from cli.route.command import app as route
 from fleet.errors import FleetError
 
 app = typer.Typer(
@@ -156,6 +157,7 @@ def version(as_json: Json = False) -> None:
 
 
 app.command()(bench)
+app.add_typer(route, name="route")
 
 
 def main() -> None:

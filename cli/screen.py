@@ -1,6 +1,8 @@
 """The two consoles, and what is said on them."""
 
 import contextlib
+import json
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +13,11 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 _COLOURS = ("cyan", "green", "magenta", "blue", "yellow", "bright_cyan", "bright_magenta")
+
+
+def print_json(value: Any) -> None:
+    """What `--json` asks for: all of it on one line of the answers' console."""
+    out.print(json.dumps(value), markup=False, soft_wrap=True)
 
 
 class Announcer:

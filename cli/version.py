@@ -1,10 +1,9 @@
 """`fleet version`: what is installed, read from metadata, without importing it."""
 
-import json
 import platform
 from importlib import metadata
 
-from cli.screen import out
+from cli.screen import out, print_json
 from fleet import __version__
 
 _SHOWN = ("celery", "redis", "fastapi", "anthropic")
@@ -15,7 +14,7 @@ def show(as_json: bool) -> None:
     facts = {"version": __version__, "python": platform.python_version()}
     facts |= {name: _version(name) for name in _SHOWN}
     if as_json:
-        out.print(json.dumps(facts), markup=False, soft_wrap=True)
+        print_json(facts)
         return
     rest = ", ".join(f"{name} {value}" for name, value in list(facts.items())[1:])
     out.print(f"chat-fleet {__version__} ({rest})", soft_wrap=True)

@@ -8,10 +8,11 @@ import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import NamedTuple
 
-from cli.bench.figures import Sample, Tally, percentile
+from cli.bench.figures import Sample, Tally
 from cli.bench.load import HEADROOM, SEED, Load, arrivals, shares
 from cli.bench.processes import Meter
 from cli.bench.targets import Target
+from router.intervals import percentile
 
 #: A request without an end after so many seconds is lost.
 PATIENCE_S = 120.0

@@ -1,10 +1,12 @@
 """From samples to figures. Pure."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from router.intervals import percentile
 
 PERCENTILES = (50, 95, 99)
 
@@ -65,14 +67,6 @@ class Tally:
         """Tokens of whole answers per second."""
         tokens = sum(sample.tokens for sample in self.good)
         return tokens / self.elapsed_s if self.elapsed_s else 0.0
-
-
-def percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that so many percent of all do not exceed; nan of nothing."""
-    if not values:
-        return math.nan
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def spread(values: Iterable[float]) -> dict[str, float | None]:

@@ -11,7 +11,6 @@ from cli.bench.figures import (
     Tally,
     count_errors,
     level_figures,
-    percentile,
     spread,
     throughput_figures,
 )
@@ -19,6 +18,7 @@ from cli.bench.load import arrivals, difference, levels, real_load, shares, stub
 from cli.bench.private import config_text, forget_other_fleets
 from cli.bench.processes import clock_seconds
 from fleet.settings import load as load_settings
+from router.intervals import percentile
 
 
 def samples(*first_ms: float, error: str = "") -> list[Sample]:

@@ -1,0 +1,172 @@
+"""`fleet route report`: what the decisions came to, drawn as tables."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cli.bench.report import shown
+from cli.lines import printable
+from cli.route import reading
+from cli.screen import out, print_json
+from cli.solo import settings_of_role
+from fleet.routing import FEWEST_EXAMPLES
+from router.report import (
+    AVERAGE_LIMIT_S,
+    EXTERNAL_LIMIT,
+    Figures,
+    Misroute,
+    Report,
+    Share,
+    Slow,
+    report,
+)
+from router.suggestions import Suggestion
+
+
+def run(config: Path | None, window_ms: int, since: str, as_json: bool) -> None:
+    """Read, sum up, show."""
+    settings = settings_of_role(config)[0]
+    rows = reading.rows(settings, window_ms)
+    texts = reading.named_texts(settings, window_ms)
+    external = {model.name for model in settings.models if model.external}
+    found = report(rows, texts, external=external)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    for part in drawn(found, since):
+        out.print(part, soft_wrap=isinstance(part, Text))
+
+
+def drawn(found: Report, since: str) -> Iterator[RenderableType]:
+    """The whole report, part by part. Pure."""
+    if not found.jobs:
+        yield Text(f"No decisions in the last {since}.")
+        return
+    yield Text(f"{found.jobs:,} jobs in the last {since}", style="bold")
+    if found.alert:
+        yield Text(found.alert, style="bold red")
+    yield share_table(found.shares)
+    yield figures_table("Routes", (*found.routes, found.overall))
+    yield figures_table("Models", found.models)
+    yield from (Text(line) for line in verdict_lines(found))
+    yield slow_table(found.slowest)
+    yield Text(misroute_line(found))
+    if found.misroutes:
+        yield misroute_table(found.misroutes)
+    for suggestion in found.suggestions:
+        yield Text("\n".join(suggestion_lines(suggestion)))
+
+
+def share_table(shares: Iterable[Share]) -> Table:
+    """Each route's part of the jobs, and whether it is the expected one."""
+    table = _table("Shares", "route")
+    for column in ("of all jobs", "95 % CI", "expected", ""):
+        table.add_column(column, justify="left" if not column else "right")
+    for share in shares:
+        low, high = share.part.interval or (0.0, 1.0)
+        asked = share.expected
+        table.add_row(
+            printable(share.route),
+            percent(share.part.value),
+            f"{percent(low)}..{percent(high)}",
+            f"{asked[0]:.0%}..{asked[1]:.0%}" if asked else "",
+            share.verdict,
+        )
+    return table
+
+
+def figures_table(title: str, figures: Sequence[Figures]) -> Table:
+    """Times, tokens and rates of routes or models; costs where some price is known."""
+    priced = any(each.cost_usd is not None for each in figures)
+    table = _table(title, "seconds")
+    columns = ("n", "average", "median", "first token p50", "p95", "tokens in", "out")
+    rates = ("fall-over", "failed", "rating", *(("USD",) if priced else ()))
+    for column in (*columns, *rates):
+        table.add_column(column, justify="right")
+    for each in figures:
+        table.add_row(
+            printable(each.name),
+            f"{each.jobs:,}",
+            shown(each.average_s),
+            shown(each.median_s),
+            shown(each.first_token_p50_s),
+            shown(each.first_token_p95_s),
+            f"{each.prompt_tokens:,}",
+            f"{each.completion_tokens:,}",
+            percent(each.fall_over_rate),
+            percent(each.failure_rate),
+            f"{shown(each.rating)} ({each.ratings})" if each.ratings else "–",
+            *((shown(each.cost_usd),) if priced else ()),
+        )
+    return table
+
+
+def verdict_lines(found: Report) -> Iterator[str]:
+    """The average time and the external models, beside what is expected of them."""
+    if found.quick_enough is not None:
+        word = "within" if found.quick_enough else "above"
+        average = shown(found.overall.average_s)
+        yield f"Average answer: {average} s, expected under {AVERAGE_LIMIT_S:.0f} s: {word}"
+    if found.external_rate is not None:
+        word = "above" if found.alert else "within"
+        limit = f"{EXTERNAL_LIMIT:.0%}"
+        yield f"External models: {percent(found.external_rate)}, expected up to {limit}: {word}"
+
+
+def slow_table(slowest: Iterable[Slow]) -> Table:
+    """The jobs that took longest."""
+    table = _table("Slowest", "job")
+    table.add_column("route")
+    table.add_column("model")
+    table.add_column("seconds", justify="right")
+    for slow in slowest:
+        table.add_row(slow.job, printable(slow.route), printable(slow.model), shown(slow.seconds))
+    return table
+
+
+def misroute_line(found: Report) -> str:
+    """How many jobs somebody has said something about, and how many of them went wrong."""
+    if not found.rated:
+        return "Feedback: none yet."
+    rated = f"{found.rated:,} jobs ({percent(found.rated / found.jobs)} of all)"
+    wrong = f"{found.misrouted:,} of them misrouted ({percent(found.misrouted / found.rated)})"
+    return f"Feedback: {rated}, {wrong}"
+
+
+def misroute_table(misroutes: Sequence[Misroute]) -> Table:
+    """From the route that was taken (row) to the one that was right (column)."""
+    counts = {(each.taken, each.right): each.jobs for each in misroutes}
+    rights = sorted({each.right for each in misroutes})
+    table = _table("Misroutes", "taken ↓ right →")
+    for right in rights:
+        table.add_column(printable(right), justify="right")
+    for taken in sorted({each.taken for each in misroutes}):
+        cells = (counts.get((taken, right), 0) for right in rights)
+        table.add_row(printable(taken), *(f"{cell:,}" if cell else "–" for cell in cells))
+    return table
+
+
+def suggestion_lines(suggestion: Suggestion) -> Iterator[str]:
+    """Keywords and examples of one route."""
+    if words := ", ".join(f"{k.word} ({k.here})" for k in suggestion.keywords):
+        yield f"Keywords for {suggestion.route}: {printable(words)}"
+    if suggestion.toml:
+        yield f"Examples for {suggestion.route}, to paste:\n\n{printable(suggestion.toml)}"
+    else:
+        count = len(suggestion.examples)
+        yield f"Examples for {suggestion.route}: {count}; a route needs {FEWEST_EXAMPLES}"
+
+
+def percent(part: float | None) -> str:
+    """A part of one; `–` where there is none."""
+    return "–" if part is None else f"{part:.1%}"
+
+
+def _table(title: str, first: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.add_column(first)
+    return table
