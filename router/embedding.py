@@ -9,7 +9,7 @@ from router import embedders, features
 from router.asks import asked_for_claude, mentions
 from router.conversation import Conversation
 from router.examples import DATA
-from router.head import Head, Vector, with_ask_signs, with_signs
+from router.head import Head, Layer, Vector, with_ask_signs, with_signs
 from router.keywords import Reading, read
 from router.verdict import Verdict
 
@@ -89,7 +89,9 @@ class EmbeddingClassifier:
         scores = self._layer_scores(self._head.routes, vector, text, reading)
         return _Heard(vector, reading, scores)
 
-    def _layer_scores(self, layer: Layer, vector: Vector, text: str, reading: Reading) -> dict[str, float]:
+    def _layer_scores(
+        self, layer: Layer, vector: Vector, text: str, reading: Reading
+    ) -> dict[str, float]:
         return layer.scores(with_signs(vector, self._head.mean, features.signs(text, reading)))
 
     def _ask(self, turn: str, vector: Vector) -> float:
@@ -127,7 +129,9 @@ def load(settings: Router, home: Path) -> EmbeddingClassifier:
     """
     names = embedders.installed()
     if not names:
-        raise ConfigError("no embedding is installed; get one with: pip install 'chat-fleet[embedding]'")
+        raise ConfigError(
+            "no embedding is installed; get one with: pip install 'chat-fleet[embedding]'"
+        )
     path = head_path(settings, home)
     head = Head.read(path) if path else None
     name = head.embedder if head and head.embedder in names else names[0]

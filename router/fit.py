@@ -169,7 +169,7 @@ def softmax_regression(
         faster = 1.0 if turned_back else (1 + (1 + 4 * speed**2) ** 0.5) / 2
         ahead = new if turned_back else new + (speed - 1) / faster * (new - found)
         found, speed = new, faster
-    return found
+    return np.asarray(found, np.float64)
 
 
 def stored_vectors(embedder: str) -> dict[str, Vector]:

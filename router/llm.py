@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import httpx
 
 from fleet.catalogue import Model
-from fleet.errors import ConfigError, ModelFault
+from fleet.errors import ConfigError, ModelError
 from router.conversation import Conversation
 from router.verdict import Verdict
 from router.words import excerpt
@@ -43,7 +43,7 @@ class LlmClassifier:
         self._client = httpx.Client(
             base_url=model.base_url,
             timeout=timeout_s,
-            headers=model.auth_headers,
+            headers={"Authorization": f"Bearer {model.api_key}"} if model.api_key else {},
             trust_env=False,
         )
 
@@ -51,16 +51,16 @@ class LlmClassifier:
         """The model's choice.
 
         Raises:
-            ModelFault: it does not answer in time, or not in the form that was asked for.
+            ModelError: it does not answer in time, or not in the form that was asked for.
         """
         try:
             reply = self._client.post("/v1/chat/completions", json=self._body(conversation))
             reply.raise_for_status()
             route = json.loads(reply.json()["choices"][0]["message"]["content"])["route"]
         except (httpx.HTTPError, ValueError, KeyError, IndexError, TypeError) as error:
-            raise ModelFault(f"the model {self.version!r} gave no route: {error}") from None
+            raise ModelError(f"the model {self.version!r} gave no route: {error}") from None
         if route not in self._descriptions:
-            raise ModelFault(f"the model {self.version!r} named no route that there is")
+            raise ModelError(f"the model {self.version!r} named no route that there is")
         others = (1 - CONFIDENCE) / max(1, len(self._descriptions) - 1)
         scores = {name: CONFIDENCE if name == route else others for name in self._descriptions}
         why = f"the model {self.version!r} was asked and says {route}"

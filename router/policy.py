@@ -1,26 +1,48 @@
-"""The policy: hard rules over a verdict, and the plan that follows from both.
+"""The policy: hard rules over a verdict, and the plan that follows from both. Pure.
 
 The first rule that speaks decides the route:
 
 1. the caller named a model, or a route;
-2. the words ask for Claude, and a model has that role;
-3. the request brings tools;
-4. the classifier's verdict.
+2. the words ask for Claude or GPT, and a model has that role;
+3. the request brings tools, or ends with what a tool answered;
+4. the classifier's verdict, heard in its conversation; unsure ones go to the capable middle.
 
-Then the models that cannot hold the conversation leave the plan.
+Then the plan is put in order, and the models that cannot hold the conversation leave it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from fleet.catalogue import Catalogue, Model
-from fleet.decision import Decision
+from fleet.catalogue import DOMAINS, Catalogue, Model
+from fleet.decision import Decision, Memory
 from fleet.errors import ConfigError, InvalidRequest
-from router.keywords import Verdict
+from router.holding import hold
+from router.plan import Standing, Wish, order
 from router.signals import Signals
+from router.verdict import Verdict
 
 AUTO = "auto"
-#: Whose plan the local models follow when the first choice is external: the best of them first.
-BEST_LOCAL = "large"
+RULES = "rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How unsure and unwanted verdicts are dealt with; an experiment's arm may change it."""
+
+    threshold: float = 0.0
+    unsure_route: str = ""
+    #: Jobs of the route on the left go to the route on the right.
+    instead: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a decision depends on beside the request and the words."""
+
+    catalogue: Catalogue
+    manner: Manner = field(default_factory=Manner)
+    memory: Memory | None = None
+    standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,61 +52,112 @@ class _Choice:
     route: str
     reasons: tuple[str, ...]
     confidence: float = 1.0
-    classifier: str = "rules"
+    classifier: str = RULES
     named: Model | None = None
+    held: int = 0
 
 
-def decide(signals: Signals, verdict: Verdict, catalogue: Catalogue) -> Decision:
-    """Turn signals and a verdict into a plan.
+def needs_verdict(signals: Signals) -> bool:
+    """Whether the words have a say: not where the caller named a model or a route."""
+    return signals.asked_model in ("", AUTO)
+
+
+def decide(signals: Signals, verdict: Verdict | None, setting: Setting) -> Decision:
+    """Turn signals and a verdict into a plan. The verdict may be None if it has no say.
 
     Raises:
         InvalidRequest: the caller named a model that is unknown or disabled.
         ConfigError: no model is enabled.
     """
+    catalogue = setting.catalogue
     if not catalogue.enabled:
         raise ConfigError("no model is enabled; enable one under [[models]]")
-    choice = _choose(signals, verdict, catalogue)
-    models = _order(choice, signals.has_tools, catalogue)
-    fitting, notes = _that_hold(models, signals)
-    return Decision(
+    choice = _choose(signals, verdict, setting) if verdict else _named(signals, catalogue)
+    cached = setting.memory.model if setting.memory else ""
+    wish = Wish(choice.route, choice.named, cached)
+    models, notes = order(wish, signals, catalogue, setting.standing)
+    decision = Decision(
         route=choice.route,
-        model=fitting[0].name,
-        plan=tuple(model.name for model in fitting),
+        model=models[0].name,
+        plan=tuple(model.name for model in models),
         reasons=(*choice.reasons, *notes),
-        confidence=choice.confidence,
+        confidence=round(choice.confidence, 4),
         classifier=choice.classifier,
+        held=choice.held,
+    )
+    if verdict is None:
+        return decision
+    return replace(
+        decision,
+        version=verdict.version if choice.classifier != RULES else "",
+        runner_up=verdict.runner_up,
+        scores=verdict.scores,
+        domain=verdict.domain,
     )
 
 
-def tokens_needed(signals: Signals, model: Model) -> int:
-    """Tokens of context the conversation takes on a model: the prompt and room for the answer.
-
-    A caller who names no `max_tokens` is content with a shorter answer: then a quarter
-    of the context is enough room.
-    """
-    unasked = model.context // 4
-    room = unasked if signals.max_tokens is None else signals.max_tokens
-    return signals.tokens + min(room, model.max_tokens)
-
-
-def _choose(signals: Signals, verdict: Verdict, catalogue: Catalogue) -> _Choice:
-    if signals.asked_model not in ("", AUTO):
-        return _named(signals.asked_model, verdict, catalogue)
-    asks_for_claude = verdict.route == "claude" and "claude" in catalogue.routes
-    if signals.has_tools and not asks_for_claude:
+def _choose(signals: Signals, verdict: Verdict, setting: Setting) -> _Choice:
+    catalogue = setting.catalogue
+    if verdict.route == "claude" and "claude" in catalogue.routes:
+        return _Choice("claude", verdict.reasons, verdict.confidence, verdict.classifier)
+    if signals.has_tools:
         return _Choice("tool", ("the request brings tools", *verdict.reasons))
-    unserved = verdict.route not in catalogue.served_routes
-    note = (f"no enabled model serves the route {verdict.route!r}",) if unserved else ()
-    reasons = (*verdict.reasons, *note)
-    return _Choice(verdict.route, reasons, verdict.confidence, verdict.classifier)
+    if signals.conversation.ends_with_tool_result:
+        return _Choice("tool", ("the last turn is what a tool answered",))
+    verdict, notes = _served(verdict, catalogue)
+    held = hold(verdict, setting.memory, signals.conversation)
+    notes += [held.reason] if held.reason else []
+    route, manner = held.route, setting.manner
+    if not held.reason and held.confidence < manner.threshold:
+        unsure = manner.unsure_route
+        if unsure != route and unsure in catalogue.served_routes:
+            notes.append(f"not sure enough of {route} ({held.confidence:.2f}): {unsure} instead")
+            route = unsure
+    if domain := _domain_route(route, verdict.domain, catalogue):
+        notes.append(f"it is about {verdict.domain}: {domain}")
+        route = domain
+    if other := manner.instead.get(route):
+        notes.append(f"the experiment sends {route} to {other}")
+        route = other
+    reasons = (*verdict.reasons, *notes)
+    return _Choice(route, reasons, held.confidence, verdict.classifier, held=held.turns)
 
 
-def _named(name: str, verdict: Verdict, catalogue: Catalogue) -> _Choice:
+def _served(verdict: Verdict, catalogue: Catalogue) -> tuple[Verdict, list[str]]:
+    """The verdict, or the best one that some enabled model serves."""
+    served = catalogue.served_routes
+    if verdict.route in served:
+        return verdict, []
+    note = f"no enabled model serves the route {verdict.route!r}"
+    others = {route: score for route, score in verdict.scores.items() if route in served}
+    best = max(others, key=lambda route: others[route], default="")
+    if not best:
+        return verdict, [note]
+    share = others[best] / (sum(others.values()) or 1.0)
+    return replace(verdict, route=best, confidence=share), [note]
+
+
+def _domain_route(route: str, domain: str, catalogue: Catalogue) -> str:
+    """Where a fleet with models by domain sends it; empty if it has none, or it needs a tool."""
+    if route not in ("fast", "large") or not set(DOMAINS).intersection(catalogue.routes):
+        return ""
+    wanted = (f"advanced-{domain}", domain) if route == "large" else (domain,)
+    return next((name for name in wanted if name in catalogue.routes), "")
+
+
+def _named(signals: Signals, catalogue: Catalogue) -> _Choice:
+    name = signals.asked_model
     model = catalogue.get(name)
     if model and not model.enabled:
         raise InvalidRequest(_why_disabled(model), param="model")
+    if model and signals.has_tools and not model.tools:
+        able = ", ".join(m.name for m in catalogue.enabled if m.tools) or "none"
+        raise InvalidRequest(
+            f"the model {name!r} cannot call tools (`tools = false`); these can: {able}",
+            param="tools",
+        )
     if model:
-        route = model.roles[0] if model.roles else verdict.route
+        route = model.roles[0] if model.roles else ""
         return _Choice(route, (f"the caller named the model {name!r}",), named=model)
     if name in catalogue.served_routes:
         return _Choice(name, (f"the caller named the route {name!r}",))
@@ -102,31 +175,3 @@ def _why_disabled(model: Model) -> str:
             f"set the environment variable {model.api_key_env}"
         )
     return f"the model {model.name!r} is disabled: the configuration says `enabled = false`"
-
-
-def _order(choice: _Choice, has_tools: bool, catalogue: Catalogue) -> tuple[Model, ...]:
-    """The named model, the models of the route, then who is left, the external ones last."""
-    named = (choice.named,) if choice.named else ()
-    of_route = catalogue.for_route(choice.route)
-    first = (*named, *(model for model in of_route if choice.route in model.roles))
-    after = of_route
-    if first and first[0].external:
-        after = catalogue.for_route("tool" if has_tools else BEST_LOCAL)
-    return tuple({model.name: model for model in (*first, *after)}.values())
-
-
-def _that_hold(
-    models: tuple[Model, ...], signals: Signals
-) -> tuple[tuple[Model, ...], tuple[str, ...]]:
-    """The models whose context holds the conversation, and a reason for each that left."""
-    fitting = tuple(m for m in models if tokens_needed(signals, m) <= m.context)
-    if fitting:
-        return fitting, tuple(_too_long(m, signals) for m in models if m not in fitting)
-    largest = max(models, key=lambda model: model.context)
-    note = f"no model holds about {signals.tokens} tokens; {largest.name!r} has the largest context"
-    return (largest,), (note,)
-
-
-def _too_long(model: Model, signals: Signals) -> str:
-    needed = tokens_needed(signals, model)
-    return f"{model.name!r} holds {model.context} tokens; prompt and answer need about {needed}"

@@ -19,23 +19,28 @@ from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.reaper import reap_for_ever
 from fleet.settings import Settings
-from router import keywords, policy, signals
+from router.classifiers import Classifiers
+from router.deciding import Decider
+from router.standing import Watch
 
 log = logging.getLogger(__name__)
 
 #: Jobs that one router process decides at once; deciding is quick, Redis is what is waited for.
 CONCURRENCY = 16
+#: Jobs that shadow arms may be behind; further ones are not scored.
+SHADOWS_BEHIND = 256
 
 
 class Router:
     """Reads a job, decides, writes the plan."""
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, decider: Decider, watch: Watch) -> None:
         self._ledger = ledger
+        self._decider = decider
+        self._watch = watch
+        self._unscored: asyncio.Queue[Job] = asyncio.Queue(SHADOWS_BEHIND)
         #: Names of claims; a process that comes after us under the same name has others.
         self._claims = (f"{secrets.token_hex(8)}#{n}" for n in count(1))
-        self._settings = settings
-        self._catalogue = settings.catalogue
 
     async def route(self, _woken_by: str) -> None:
         """Give the job whose turn it is its plan, and send it to the first model with room."""
@@ -44,7 +49,7 @@ class Router:
         if job is None:
             return
         try:
-            decision = self.decide(job)
+            decision = await self._decide(job)
         except FleetError as error:
             await self._fail(job.id, error)
         except Exception:  # a message that is gone must not leave a job that nobody has
@@ -52,6 +57,8 @@ class Router:
             await self._fail(job.id, FleetFault("The router met an error; see its log."))
         else:
             await self._send(job, decision)
+            if self._decider.has_shadows and not self._unscored.full():
+                self._unscored.put_nowait(job)
 
     async def _send(self, job: Job, decision: Decision) -> None:
         notes: list[str] = []
@@ -65,16 +72,29 @@ class Router:
     async def _fail(self, job_id: str, error: FleetError) -> None:
         await insist(lambda: self._ledger.fail(job_id, error.as_dict()))
 
-    def decide(self, job: Job) -> Decision:
-        """The decision for a job; pure but for the settings."""
-        seen = signals.read(job.asked_model, job.request)
-        verdict = keywords.classify(
-            seen.user_turns,
-            default_route="fast",
-            memory_turns=self._settings.router.memory_turns,
-            routes=self._catalogue.routes,
-        )
-        return policy.decide(seen, verdict, self._catalogue)
+    async def _decide(self, job: Job) -> Decision:
+        memory = None
+        if self._decider.remembers(job):
+            handle = self._decider.handle(job)
+            memory = await insist(lambda: self._ledger.conversation(handle))
+        return await self._decider.decide(job, memory, self._watch.standing)
+
+    async def ask_shadows(self) -> None:
+        """Off the hot path: one job after the other; what comes too fast is left out."""
+        while True:
+            job = await self._unscored.get()
+            try:
+                for drawn, decision in await self._decider.shadows(job):
+                    await self._ledger.note_shadow(
+                        job.id,
+                        drawn.experiment,
+                        drawn.arm.name,
+                        decision.route,
+                        decision.confidence,
+                        decision.took_ms,
+                    )
+            except FleetError as error:
+                log.warning("job %s: no shadow's opinion: %s", job.id, error)
 
 
 @asynccontextmanager
@@ -85,10 +105,17 @@ async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
         stack.push_async_callback(line.aclose)
         ledger = Ledger(line, settings, Dispatcher(settings))
         await wait_for_store(ledger)
-        heartbeat = Heartbeat(ledger, node_name("router"), lambda: {"role": "router"})
+        classifiers = Classifiers(settings)
+        decider = Decider(settings, classifiers)
+        stack.push_async_callback(decider.aclose)
+        watch = Watch(ledger, settings)
+        router = Router(ledger, decider, watch)
+        heartbeat = Heartbeat(
+            ledger, node_name("router"), lambda: {"role": "router", **classifiers.report()}
+        )
         await heartbeat.start()
         stack.push_async_callback(heartbeat.stop)
-        reaper = asyncio.create_task(reap_for_ever(ledger), name="reaper")
-        stack.callback(reaper.cancel)
+        for work in (reap_for_ever(ledger), watch.run(), router.ask_shadows()):
+            stack.callback(asyncio.create_task(work).cancel)
         log.info("router ready: %s", ", ".join(settings.catalogue.addressable))
-        yield {ROUTE_TASK: Router(ledger, settings).route}
+        yield {ROUTE_TASK: router.route}

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fleet.routing import FEWEST_EXAMPLES
-from router.signals import excerpt
+from router.words import excerpt
 
 #: A word seen less often says nothing.
 FEWEST_TEXTS = 2

@@ -47,7 +47,7 @@ class Claude:
     continues = False
 
     def __init__(self, model: Model, spend: Callable[[str, int], Awaitable[int]]) -> None:
-        key = os.environ.get(model.api_key_env, "")
+        key = model.api_key
         if not key:
             raise ConfigError(f"model {model.name!r}: set {model.api_key_env} for its worker")
         self._model = model

@@ -99,8 +99,9 @@ class LlamaServer:
         self._host, self._tls = parts.hostname or "127.0.0.1", parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._base = parts.path
-        key = os.environ.get(model.api_key_env, "") if model.api_key_env else ""
-        self._authorization = f"Authorization: Bearer {key}\r\n" if key else ""
+        self._authorization = (
+            f"Authorization: Bearer {model.api_key}\r\n" if model.api_key else ""
+        )
         self._spare: asyncio.Task[Streams] | None = None
         self._control = Control(
             self._host,

@@ -1,0 +1,99 @@
+"""Which classifiers this process has: loaded once, at its start."""
+
+import logging
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fleet.errors import ConfigError, FleetError
+from fleet.home import where
+from fleet.routing import Classifier as Name
+from fleet.settings import Settings
+from router import embedders, llm
+from router.cascade import Cascade, Failures
+from router.conversation import Conversation
+from router.keywords import KeywordClassifier
+from router.verdict import Classifier
+
+log = logging.getLogger(__name__)
+
+
+class Classifiers:
+    """The classifiers by their names in the settings; each falls back to the ones after it."""
+
+    def __init__(self, settings: Settings, folder: Path | None = None) -> None:
+        """Load what is installed. `folder` is where `fleet route fit` writes."""
+        self.failures = Failures()
+        self._settings = settings
+        self._folder = folder or where()
+        self._keywords = KeywordClassifier(settings.router.memory_turns)
+
+    def chain(self, name: Name, threshold: float | None = None) -> Cascade:
+        """A classifier with everything that stands in for it."""
+        members: dict[Name, list[Classifier | None]] = {
+            "keywords": [self._keywords],
+            "embedding": [self._embedding, self._keywords],
+            "cascade": [self._embedding, self._keywords],
+            "llm": [self._llm, self._embedding, self._keywords],
+        }
+        router = self._settings.router
+        return Cascade(
+            [member for member in members[name] if member],
+            self.failures,
+            second=self._llm if name == "cascade" else None,
+            threshold=router.threshold if threshold is None else threshold,
+        )
+
+    def report(self) -> dict[str, Any]:
+        """For `/health`: who decides, and what does not work."""
+        chain = self.chain(self._settings.router.classifier)
+        return {
+            "classifier": self._settings.router.classifier,
+            "version": chain.version,
+            "failed": self.failures.as_dict(),
+        }
+
+    @cached_property
+    def _embedding(self) -> Classifier | None:
+        """None where nothing is installed; what is installed and does not work is noted."""
+        from router import embedding
+
+        wanted = self._settings.router.classifier == "embedding"
+        if not embedders.installed() and not wanted:
+            return None
+        try:
+            found = embedding.load(self._settings.router, self._folder)
+            found.classify(Conversation.saying("warm up"))
+        except Exception as error:  # noqa: BLE001 - a broken wheel may raise anything
+            self.failures.note(embedding.NAME, error)
+            return None
+        self._miss_no_route(found.routes)
+        return found
+
+    def _miss_no_route(self, known: tuple[str, ...]) -> None:
+        missing = [r.name for r in self._settings.router.routes if r.name not in known]
+        if missing:
+            named = ", ".join(missing)
+            error = ConfigError(f"it does not know the route(s) {named} yet; run: fleet route fit")
+            self.failures.note("embedding: own routes", error)
+
+    @cached_property
+    def _llm(self) -> llm.LlmClassifier | None:
+        name = self._settings.router.llm
+        if not name:
+            return None
+        try:
+            model = self._settings.catalogue.get(name)
+            if model is None:
+                raise ConfigError(f"router.llm: there is no model {name!r}")
+            return llm.LlmClassifier(
+                model, self._descriptions(), self._settings.router.llm_timeout_s
+            )
+        except FleetError as error:
+            self.failures.note(llm.NAME, error)
+            return None
+
+    def _descriptions(self) -> Mapping[str, str]:
+        own = {route.name: route.description for route in self._settings.router.routes}
+        return {**llm.DESCRIPTIONS, **own}

@@ -1,0 +1,49 @@
+"""Counting a prompt's tokens where an estimate is too rough: the model's own server does."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import httpx
+
+from fleet.catalogue import Model
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a server is waited for; then the estimate has to do.
+PATIENCE_S = 1.0
+
+
+class Counter:
+    """Asks llama-servers how long a prompt is, template and tools included."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False)
+
+    async def count(self, models: Iterable[Model], request: Mapping[str, Any]) -> dict[str, int]:
+        """Tokens of the prompt on each of the models whose server says so."""
+        asked = [model for model in models if model.kind == "llama-server" and model.base_url]
+        counts = await asyncio.gather(*(self._count(model, request) for model in asked))
+        pairs = zip(asked, counts, strict=True)
+        return {model.name: count for model, count in pairs if count is not None}
+
+    async def _count(self, model: Model, request: Mapping[str, Any]) -> int | None:
+        headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
+        asked = {key: request[key] for key in ("messages", "tools") if request.get(key)}
+        try:
+            prompt = await self._post(f"{model.base_url}/apply-template", asked, headers)
+            text = {"content": prompt["prompt"], "add_special": True, "parse_special": True}
+            return len((await self._post(f"{model.base_url}/tokenize", text, headers))["tokens"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            log.warning("%s counts no tokens: %s", model.name, type(error).__name__)
+            return None
+
+    async def _post(self, url: str, body: Mapping[str, Any], headers: dict[str, str]) -> Any:
+        reply = await self._client.post(url, json=body, headers=headers)
+        reply.raise_for_status()
+        return reply.json()
+
+    async def aclose(self) -> None:
+        """Give the connections back."""
+        await self._client.aclose()

@@ -1,0 +1,96 @@
+"""From a route to the models that may answer, in the order in which they are tried. Pure."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from fleet.catalogue import Catalogue, Model
+from router.signals import Signals
+
+#: Whose plan the local models follow when the first choice is external: the best of them first.
+BEST_LOCAL = "large"
+#: Seconds of waiting that make no difference between two models of one route.
+SAME_WAIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the fleet stands: what a plan's order may depend on beside the route."""
+
+    #: Models that have a living worker; None: nobody knows.
+    alive: frozenset[str] | None = None
+    #: Seconds that a new job of each model would wait.
+    waits: Mapping[str, float] = field(default_factory=dict)
+
+    def away(self, model: Model) -> bool:
+        """Whether nobody works for a model, while somebody works for another."""
+        return bool(self.alive) and model.name not in (self.alive or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a plan is made for."""
+
+    route: str
+    #: The model that the caller named.
+    named: Model | None = None
+    #: The model whose server has the conversation in its prompt cache; empty if none.
+    cached: str = ""
+
+
+def order(
+    wish: Wish, signals: Signals, catalogue: Catalogue, standing: Standing
+) -> tuple[tuple[Model, ...], tuple[str, ...]]:
+    """The plan, and what is to be said about it.
+
+    The named model; then the models of the route, those that wait least first; then the other
+    local ones; then the external ones. Of the local ones, those that nobody works for come
+    after the others. Who cannot hold the conversation, or cannot call tools that the request
+    brings, leaves the plan, unless nobody were left.
+    """
+    models, notes = _by_fit(wish, signals, catalogue, standing)
+    able = tuple(m for m in models if m.tools) if signals.has_tools else models
+    if able and len(able) < len(models):
+        notes += [f"{m.name!r} cannot call tools" for m in models if m not in able]
+        models = able
+    fitting = tuple(m for m in models if signals.tokens_needed(m) <= m.context)
+    if fitting:
+        notes += [_too_long(m, signals) for m in models if m not in fitting]
+        return fitting, tuple(notes)
+    largest = max(models, key=lambda model: model.context)
+    tokens = signals.prompt_tokens(largest)
+    notes.append(f"no model holds about {tokens} tokens; {largest.name!r} has the largest context")
+    return (largest,), tuple(notes)
+
+
+def _by_fit(
+    wish: Wish, signals: Signals, catalogue: Catalogue, standing: Standing
+) -> tuple[tuple[Model, ...], list[str]]:
+    of_route = catalogue.for_route(wish.route)
+    first = [model for model in of_route if wish.route in model.roles]
+    after = of_route
+    if (wish.named or (first[0] if first else of_route[0])).external:
+        after = catalogue.for_route("tool" if signals.has_tools else BEST_LOCAL)
+    first.sort(key=_by_wait(wish, standing))
+    wanted = list(dict.fromkeys([*first, *after]))
+    wanted.sort(key=lambda model: not model.external and standing.away(model))
+    notes = []
+    if wanted and first and wanted[0] is not first[0] and not wish.named:
+        notes.append(f"nobody works for {first[0].name!r} now")
+    externals = [model for model in wanted if model.external and wish.route not in model.roles]
+    ordered = [*(m for m in wanted if m not in externals), *externals]
+    if wish.named:
+        ordered = [wish.named, *(model for model in ordered if model is not wish.named)]
+    return tuple(ordered), notes
+
+
+def _by_wait(wish: Wish, standing: Standing) -> Callable[[Model], tuple[bool, bool, int]]:
+    def key(model: Model) -> tuple[bool, bool, int]:
+        wait = standing.waits.get(model.name, 0.0)
+        return model.external, wish.cached != model.name, int(wait / SAME_WAIT_S)
+
+    return key
+
+
+def _too_long(model: Model, signals: Signals) -> str:
+    needed = signals.tokens_needed(model)
+    return f"{model.name!r} holds {model.context} tokens; prompt and answer need about {needed}"

@@ -1,0 +1,48 @@
+"""How the fleet stands, looked up every now and then: who lives, how long one would wait."""
+
+import asyncio
+import logging
+
+from fleet.errors import StoreUnavailable
+from fleet.ledger import Ledger
+from fleet.process import living_nodes
+from fleet.settings import Settings
+from router.plan import Standing
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks.
+EVERY_S = 1.0
+
+
+class Watch:
+    """Keeps `standing` fresh while it runs."""
+
+    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+        self.standing = Standing()
+        self._ledger = ledger
+        self._catalogue = settings.catalogue
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                self.standing = await self._look()
+            except StoreUnavailable:
+                self.standing = Standing()
+            await asyncio.sleep(EVERY_S)
+
+    async def _look(self) -> Standing:
+        models = self._catalogue.enabled
+        slots: dict[str, int] = {}
+        for node in await living_nodes(self._ledger):
+            name, count = node.get("model"), node.get("slots")
+            if isinstance(name, str) and isinstance(count, int):
+                slots[name] = slots.get(name, 0) + count
+        waiting = await self._ledger.jobs_waiting([model.queue for model in models])
+        paces = await self._ledger.paces()
+        waits = {
+            model.name: jobs * paces.get(model.name, 0.0) / max(1, slots.get(model.name, 1))
+            for model, jobs in zip(models, waiting, strict=True)
+        }
+        return Standing(frozenset(slots), waits)
