@@ -119,3 +119,25 @@ _ASKS = tuple(
         rf"{_NAME}{_KOREAN_ORDER}",
     )
 )
+
+
+SIGNS: tuple[str, ...] = ("asked",)
+
+
+def mentions(turn: str) -> bool:
+    """Whether the turn holds such a name."""
+    return bool(_MENTION.search(excerpt(turn)))
+
+
+def ask_signs(turn: str) -> tuple[bool, ...]:
+    """One for each of `SIGNS`."""
+    return (bool(asked_for_claude(turn)),)
+
+
+def around(turn: str) -> list[tuple[str, str]]:
+    """The text beside each name."""
+    text = excerpt(turn).casefold()
+    return [
+        (text[max(0, m.start() - 48) : m.start()], text[m.end() : m.end() + 48])
+        for m in _MENTION.finditer(text)
+    ]
