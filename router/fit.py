@@ -179,7 +179,9 @@ def stored_vectors(embedder: str) -> dict[str, Vector]:
         return {}
     with np.load(path) as raw:
         rows = raw["rows"].astype(np.float32) * raw["scales"].astype(np.float32)[:, None]
-        return dict(zip(raw["keys"].tolist(), rows, strict=True))
+        keys: list[str] = raw["keys"].tolist()
+        vectors: dict[str, Vector] = dict(zip(keys, rows, strict=True))
+        return vectors
 
 
 def store_vectors(material: Material, embedder: str, path: Path | None = None) -> None:

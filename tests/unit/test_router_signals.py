@@ -22,7 +22,7 @@ def test_the_turns_of_the_user_are_read_oldest_first() -> None:
         }
     )
     signals = read("auto", request.for_model())
-    assert signals.user_turns == ("Weather in Paris?", "And London?")
+    assert signals.conversation.user_turns == ("Weather in Paris?", "And London?")
     assert signals.asked_model == "auto"
     assert not signals.has_tools
     assert signals.max_tokens is None
@@ -32,14 +32,14 @@ def test_only_the_words_of_a_turn_with_a_picture_are_read_and_counted() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 100_000}}
     content = [picture, {"type": "text", "text": "What is this?"}]
     signals = read("auto", {"messages": [{"role": "user", "content": content}]})
-    assert signals.user_turns[0].strip() == "What is this?"
+    assert signals.conversation.user_turns[0].strip() == "What is this?"
     assert signals.tokens < 20
 
 
 def test_a_turn_without_words_still_is_the_last_turn() -> None:
     picture = [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
     turns = [{"role": "user", "content": "Use Claude"}, {"role": "user", "content": picture}]
-    assert read("auto", {"messages": turns}).user_turns == ("Use Claude", "")
+    assert read("auto", {"messages": turns}).conversation.user_turns == ("Use Claude", "")
 
 
 @pytest.mark.parametrize(
