@@ -72,7 +72,7 @@ async def _refusal(fleet: State) -> str:
 def _router(routers: list[dict[str, Any]], queued: int) -> dict[str, Any]:
     """How many there are, and who decides in the one that started last."""
     latest: dict[str, Any] = max(routers, key=lambda node: int(node["since"]), default={})
-    told = {key: latest[key] for key in ("classifier", "version") if key in latest}
+    told: dict[str, Any] = {key: latest[key] for key in ("classifier", "version") if key in latest}
     return {"workers": len(routers), "queued": queued, **told}
 
 
