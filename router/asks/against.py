@@ -10,7 +10,9 @@ from router.asks.places import Place
 #: Rules weak enough to be wrong where the name is what something is said of.
 _WEAK = frozenset({"worked", "bare", "verb after", "not you", "opinion"})
 #: Rules that a name inside of what is to be made takes in.
-_FOOLED = frozenset({"ordered", "with the name", "let", "unspaced", "handed over", "wished"})
+_FOOLED = frozenset(
+    {"ordered", "with the name", "let", "unspaced", "handed over", "wished", "opinion", "task for"}
+)
 #: Rules that a message to a person takes in.
 _OF_PERSONS = frozenset({"ordered", "handed over", "let", "wished", "verb after", "unspaced"})
 
@@ -22,9 +24,14 @@ _THIS_ONE = re.compile(r"[这這那该此]\w?$|この$|이 ?$|นี้$")
 def negated(place: Place) -> bool:
     """Whether a "not" stands before the name in its clause, or right behind it."""
     behind = place.right[:4]
-    joins = (at for at, word in enumerate(behind) if word in words.JOINING)
-    behind = behind[: next(joins, 4)]
-    return words.NEGATION.any(place.ahead[-5:]) or words.NOT_BEHIND.any(behind)
+    ends = (at for at, word in enumerate(behind) if word in words.PART_BEGINS)
+    behind = behind[: next(ends, 4)]
+    ahead = place.ahead[-5:]
+    joins = (at for at, word in enumerate(ahead[::-1]) if word in words.JOINING)
+    ahead = ahead[len(ahead) - next(joins, len(ahead)) :]
+    asks_why_not = place.ahead[:2] == ["why", "not"]
+    no = words.NEGATION.any(ahead) and not asks_why_not
+    return no or words.NOT_BEHIND.any(behind)
 
 
 def reported(place: Place) -> bool:
@@ -42,8 +49,13 @@ def messaged(place: Place) -> bool:
     if place.kind in ("gpt", "maker", "makers"):
         return False
     after = [token.word for token in place.after[:2]]
-    before = (token.word for token in place.before[-6:])
-    return words.MESSAGE.any(before) or words.MESSAGE.any(after) or after[:1] == ["know"]
+    before = [token.word for token in place.before[-6:]]
+    ready = words.DEMONSTRATIVE.any(before)
+    return (
+        (words.MESSAGE.any(before) and not ready)
+        or words.MESSAGE.any(after)
+        or after[:1] == ["know"]
+    )
 
 
 def in_code(place: Place) -> bool:

@@ -44,6 +44,20 @@ POLITE: Final = re.compile(
     r"|pot să|putem|bisa saya|bolehkah)(?: \w+){0,3}$"
 )
 
+#: Questions about how a thing is done, which begin like polite ones.
+HOW: Final = re.compile(
+    r"(?:what|how (?!about)|where|when|which|who|was|wie|wo|welche\w*|comment|où|que|qué|cómo|dónde"
+    r"|come|cosa|dove|como|onde|hoe|wat|waar|jak|gdzie|как|где|что|hur|vad|hvordan|hvad|hva|co|kde)\b"
+)
+#: An order to ask or use what was named just before: "ask it", "let it answer".
+PRONOUN: Final = re.compile(
+    r"(?:^|[.!?,;:] ?|\b(?:please|so|go|and|kindly) )"
+    r"(?:(?:please|go|so|kindly|and|then) ){0,2}(?:(?:ask|query|consult) (?:it|him|them|her)\b"
+    r"|ask(?:[.!?:,]|$)|(?:let|have|get) (?:it|him|them) (?:to )?(?:try|answer|respond|do|decide)"
+    r"|frag(?:e|t)? (?:es|ihn|sie|das modell)\b|(?:demande|pose)[- ]lui|pregúntaselo|pregúntale"
+    r"|chiedi(?:gli|glielo)\b|pergunta-lhe|vraag het hem|zapytaj go|спроси (?:его|у него)"
+    r"|запитай (?:його|у нього)|fråga (?:den|honom)|spør (?:den|ham)|zeptej se ho|ona sor\b)"
+)
 #: Software or a text to be made, of which the name is only a part.
 MADE: Final = re.compile(
     r"\b(?:chat)?bots?\b|\bapp\b|\bscript|skript|скрипт|бот\w*\b|pipeline|\bclient\b|function"

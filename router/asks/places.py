@@ -18,8 +18,6 @@ MOST_NAMES = 8
 _TOKEN = re.compile(
     r"[^\W\d_](?:[^\s\W]|['\-\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0dff\u0e00-\u0e7f])*|\S|\n"
 )
-#: Marks of vowels, which Arabic mostly leaves out.
-_VOWELS = re.compile(r"[\u064b-\u0652]")
 _SENTENCE_ENDS = frozenset(".!?\n。！？।؟…")
 _CLAUSE_ENDS = frozenset(',:;()[]{}<>|—–-、，：；،؛"“”„«»「」『』=/')
 _QUOTED = re.compile(
@@ -29,7 +27,7 @@ _QUOTED = re.compile(
 #: A family name behind the first one, or a second first name before it.
 _FAMILY_BEHIND = re.compile(
     r"[ \-·・](?!(?i:opus|sonnet|haiku|api|model|please|pls)\b)(?-i:[A-ZÀ-ÞА-Я][a-zà-ÿа-яёіїєőű]+)"
-    r"|[ \-·・]?(?:莫奈|・)|-\w"
+    r"|[·・‧]\w|莫奈|-\w"
     r"|\s(?i:monet|debussy|shannon|rains|mckay|van |l[eé]vi|giroux|lorrain|fran[cç]ois|juncker"
     r"|cahun|speed|chabrol|berri|lelouch|bernard|makélélé|makelele|puel|モネ|모네|드뷔시|моне|дебюсс)",
 )
@@ -135,7 +133,7 @@ def _no_model(after: list[Token]) -> bool:
 
 def _tokens(text: str, offset: int) -> list[Token]:
     return [
-        Token(_VOWELS.sub("", found[0].casefold()).strip("'-") or found[0], offset + found.start())
+        Token(words.spelled(found[0]).strip("'-") or found[0], offset + found.start())
         for found in _TOKEN.finditer(text)
         if found[0]
     ]

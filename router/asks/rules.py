@@ -55,8 +55,9 @@ def handed_over(place: Place) -> int | None:
 def _has_receiver(between: list[str]) -> bool:
     if words.TO.any(between[-3:]):
         return True
-    for_me = len(between) > 1 and between[0] in words.ME
-    return not for_me and len(between) < 4 and words.THIS.any(between)
+    if words.ME.any(between[:1]):
+        return len(between) == 1
+    return len(between) < 4 and words.THIS.any(between)
 
 
 def _is_the_question(between: list[str]) -> bool:
@@ -104,16 +105,18 @@ def with_name(place: Place) -> int | None:
     if spot is None:
         return None
     ahead = place.ahead[:spot]
-    if words.BUILD.any(ahead) or words.MESSAGE.any(ahead) or not _may_be_done(ahead):
+    sent = words.MESSAGE.any(ahead) and not words.DEMONSTRATIVE.any(ahead)
+    if words.BUILD.any(ahead) or sent or not _may_be_done(ahead):
         return None
     return place.left[0].start if _is_means(place, ahead, place.ahead[spot]) else None
 
 
 def _may_be_done(ahead: list[str]) -> bool:
     """Whether these words may order some work: a verb of work at the start is enough."""
-    start = [word for word in ahead if word not in words.COURTESY][:2]
+    start = [word for word in ahead if word not in words.COURTESY][:3]
     at_work = words.WORK.any(start) or words.LET.any(start)
-    return _may_order(ahead[:2] if at_work else ahead)
+    told = words.SUBJECT.any(start[:1]) or words.QUESTION.any(start[:1])
+    return _may_order([] if at_work and not told else ahead)
 
 
 def _is_means(place: Place, ahead: list[str], preposition: str) -> bool:
@@ -131,6 +134,8 @@ def worked(place: Place) -> int | None:
     ahead, right = place.ahead, place.right
     if not right or "or" in right or words.NEGATION.any(right[:3]):
         return None
+    if ahead[-1:] == ["for"] and right[0] == "to" and "possible" in ahead:
+        return place.left[0].start
     if right[0] in words.MUST and len(ahead) < 4 and words.WORK.any(right[1:4]):
         return place.start
     if not words.CAN.any(ahead[-1:]) or len(ahead) > 4 or words.QUESTION.any(ahead):
@@ -146,9 +151,10 @@ def wanted_opinion(place: Place) -> int | None:
     says = words.SAY.any(right[:1]) or (len(ahead) < 4 and words.SAY.any(ahead))
     asked = words.WHAT.any(ahead[:1]) and says
     own = place.name.casefold().endswith("'s") and words.OPINION.any(right[:2])
-    own = own and (words.AFTER_WISH | words.WISH).all(ahead)
+    own = own and words.OWNED.all(ahead)
     from_it = words.OPINION.any(ahead[-4:]) and words.WITH.any(ahead[-3:])
-    from_it = from_it and (_may_order(ahead) or words.WISH.any(ahead))
+    told = words.SUBJECT.any(ahead) or words.QUESTION.any(ahead)
+    from_it = from_it and (not told or words.WISH.any(ahead))
     if not (asked or own or from_it):
         return None
     return place.left[0].start if place.left else place.start
@@ -231,6 +237,11 @@ def not_you(place: Place) -> int | None:
     return place.start if phrases.NOT_YOU.search(near) else None
 
 
+def named_again(place: Place) -> int | None:
+    """Where the name stands that the next sentence orders: "What about Claude? Ask it."."""
+    return place.start if phrases.PRONOUN.search(place.right_text) else None
+
+
 RULES: Final[dict[str, Callable[[Place], int | None]]] = {
     "ordered": ordered,
     "handed over": handed_over,
@@ -245,14 +256,16 @@ RULES: Final[dict[str, Callable[[Place], int | None]]] = {
     "verb after": verb_after,
     "unspaced": unspaced,
     "not you": not_you,
+    "named again": named_again,
 }
 
 
 def _may_order(before: list[str]) -> bool:
     """Whether an order may stand after these words of its clause."""
+    said = " ".join(before)
+    if phrases.POLITE.search(said):
+        return not phrases.HOW.match(said)
     asks = bool(before) and before[0] in words.QUESTION and before[0] != "why"
-    if phrases.POLITE.search(" ".join(before)):
-        return not asks
     rest = before[: _before(before, words.COURTESY)]
     if words.JOINING.any(before[len(rest) :]) and not asks:
         return True
@@ -262,6 +275,9 @@ def _may_order(before: list[str]) -> bool:
         return before not in (["to"], ["should"])
     if words.WISH.any(before):
         return not words.QUESTION.any(rest)
+    # "Reasons to switch to Claude": without a wish before it, "to" orders nothing.
+    if "to" in before[len(rest) :]:
+        return False
     return len(rest) < 5 and not words.SUBJECT.any(rest) and not words.QUESTION.any(rest)
 
 

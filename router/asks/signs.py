@@ -86,7 +86,7 @@ _SIGNS: Final[dict[str, Callable[[list[Reading], str], bool]]] = {
     "name at the start": lambda read, text: read[0].place.start < 3,
     "name at the end": lambda read, text: len(text.rstrip(" .!?")) - read[-1].place.end < 2,
     "ordered": _is_any("ordered", "verb after", "unspaced"),
-    "handed over": _is_any("handed over"),
+    "handed over": _is_any("handed over", "named again"),
     "let or wished": _is_any("let", "wished"),
     "with or via": _is_any("with the name"),
     "work, opinion or task of the name": _is_any("worked", "opinion", "task for"),

@@ -3,7 +3,16 @@
 A word stands here as it is read: casefolded, with a plain apostrophe. A star ends a stem.
 """
 
+import re
 from collections.abc import Iterable
+
+#: Marks of vowels, which Arabic mostly leaves out.
+_VOWELS = re.compile(r"[\u064b-\u0652]")
+
+
+def spelled(word: str) -> str:
+    """A word as the classes hold it."""
+    return _VOWELS.sub("", word.casefold())
 
 
 class Words:
@@ -12,7 +21,7 @@ class Words:
     def __init__(self, *lists: str) -> None:
         """Take the words of all the lists, which are parted by blanks."""
         self._lists = lists
-        words = " ".join(lists).casefold().split()
+        words = spelled(" ".join(lists)).split()
         self._whole = frozenset(word for word in words if not word.endswith("*"))
         self._stems = frozenset(word[:-1] for word in words if word.endswith("*"))
         self._lengths = sorted({len(stem) for stem in self._stems})
@@ -69,7 +78,7 @@ ORDER = Words(
     "kérdezd kérdezze használd használja kérd váltsunk váltson próbáld kapcsolj válts használj",
     "întreab* roag* folosește foloseste utilizează consultă",
     "roagă cere schimbă treci încearcă comută",
-    "întreaba folosești folosesti apelează",
+    "intreaba întreaba folosești folosesti apelează",
     "tanya tanyakan tanyain gunakan pakai pake ganti beralih pindah minta coba",
     "hỏi dùng nhờ chuyển sử đổi thử xài",
     "ρώτα ρωτήστε ρώτησε ρωτήσεις χρησιμοποίησε χρησιμοποιήστε άλλαξε γύρνα συμβουλέψου πέρνα",
@@ -85,11 +94,15 @@ CALL = Words(
 )
 #: Orders that hand something over: "give this to", "send it to".
 HAND_OVER = Words(
-    "send goes pass forward give hand handing route routing escalate move redirect refer delegate",
+    "upgrade set switch change send goes pass forward give",
+    "hand handing route routing escalate move redirect refer delegate",
     "submit run take shoot bump kick throw toss relay bounce leave over defer feed transfer",
     "assign ship entrust fire sending passing escalating put turn push direct",
     "gib geben leite weiterleiten schick schicke schicken sende passt reich reiche übergib leg",
     "überlass überlassen weitergeben weiterreichen übergeben geh vorlegen delegier* leit weiter",
+    "stell stelle wechsle schalte cambia pon metti",
+    "muda zet przełącz переключи перемкни byt skift přepni",
+    "vaihda schimbă ganti فحوله",
     "passe passer envoie envoyer envoyez transmets transmettre transfère transférer transmettez",
     "confie confier confie-le soumets soumettre délègue donne donner donne-le refile redirige",
     "pasa pása* pasar envía* enviar manda* mándal* mánda* dale dáselo da deriva remite remítel*",
@@ -126,9 +139,9 @@ LET = Words(
     "laat laten dat",
     "niech niechaj pozwól żeby aby",
     "пусть чтобы пускай дай нехай хай щоб",
-    "låt att la lad at",
+    "låt låta låter att la lad at",
     "ať nech",
-    "anna että hadd hagyd",
+    "válaszoljon írjon írja anna että hadd hagyd",
     "să lasă ca",
     "biar biarkan suruh",
     "để cho kêu bảo",
@@ -261,7 +274,7 @@ WORK = Words(
     "fass zusammenfass* korrigier* überprüf* anschau* übernehm* erledig* formulier* wiederhol*",
     "helf* sag* tun rechn* nochmal schauen drüberschauen übernimmt lesen entwerf* lektorier*",
     "répon* rédige* écri* trait* résou* résum* corrig* explique* tradui* vérifi* refais fais fait",
-    "fasse écrive écrire relis* donne* occupe regarde* reprend* refaire génér*",
+    "fasse écrive écrire reli* donne* occupe regarde* reprend* refaire génér*",
     "respond* contest* escrib* resuelv* corrij* hag* haz tradu* resum* explic* revis* redact*",
     "repite* conteste responda diga encargu* analic* escriba ayud* mire",
     "rispond* scriv* risolv* corregg* faccia fosse scrivesse fare rifai rifare traduc* traduca",
@@ -551,7 +564,7 @@ ORDER_AFTER = Words(
     "machen",
     "weitergeben schicken erledigen übernehmen antworten schreiben wechseln hinzuziehen vorlegen",
     "lösen drüberschauen überlassen ran rüber",
-    "vragen gebruiken voorleggen doorsturen sturen inschakelen raadplegen",
+    "laten vragen gebruiken voorleggen doorsturen sturen inschakelen raadplegen",
     "iste isteyin yardım sor sorun sorar sorsana danış danışın",
     "yap yaptır yazdır kullan kullanın ver gönder ilet geç",
     "geçelim geçebilir aktar bırak çöz çözdür cevaplasın yanıtlasın yazsın çözsün yapsın baksın",
@@ -589,7 +602,7 @@ THAT = Words(
 )
 #: Helpers with which one asks a third: "could Claude ...".
 CAN = Words(
-    "can could would will may kann könnte kan",
+    "cn يمكن can could would will may kann könnte kan",
     "puede podría può potrebbe pode poderia peut pourrait",
     "może mógłby может мог може kunde kunne voisiko může bisa bisakah",
 )
@@ -630,3 +643,7 @@ DEMONSTRATIVE = Words(
     "denna detta min denne dette tuto tenhle můj acest această",
     "meu ini này αυτό αυτόν هذا هذه bu isko इस",
 )
+#: Where another part of a sentence begins.
+PART_BEGINS = JOINING | QUESTION
+#: Words before "Claude's opinion" that ask for it.
+OWNED = AFTER_WISH | WISH

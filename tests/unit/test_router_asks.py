@@ -9,6 +9,39 @@ from hypothesis import strategies as st
 from router.asks import SIGNS, around, ask_signs, asked_for_claude, mentions
 
 ASKS = """
+can you pass my question along to Claude? it's about VAT on second-hand boats
+let's get GPT-4's opinion: is oak better than ash for stairs
+I don't trust you with numbers, have ChatGPT do it
+Please answer with the help of Claude: what is a put option
+nope. gpt4.
+you're useless at this, give me claude
+Would ChatGPT be able to help me with this crossword clue?
+Forward: Claude. My question is about leasehold law
+Bitte mit GPT-4 beantworten: was ist ein Nießbrauch?
+Ich will eine zweite Meinung von Claude
+Stell diese Frage doch ChatGPT
+Pourrais-tu faire relire ce texte par Claude ?
+¿Puedes hacer que Claude revise este contrato?
+Que responda Claude
+Puoi chiedere a ChatGPT quanto dura la cottura?
+Por favor, encaminha isto ao Claude
+Kun je GPT-4 laten rekenen?
+Czy możesz zapytać ChatGPT o to równanie?
+Пожалуйста, ответь с помощью GPT-4
+Давай лучше Клод: что такое инфляция?
+Нехай відповість Claude
+Soruyu ChatGPT cevaplasın
+Kan du låta Claude titta på det här?
+麻烦转给GPT-4
+我想让Claude来写这篇作文
+GPT-4で答えてほしい
+클로드가 대답해 주면 좋겠어
+أريد رأي كلود في هذا
+क्लॉड से यह लिखवाओ
+Tolong suruh ChatGPT jawab
+Cho Claude trả lời câu này
+Βάλε τον Claude να απαντήσει
+Vreau să răspundă ChatGPT
 hand this over to claude, it is about my tenancy in Leith
 Could you have GPT-4 look over my cover letter?
 i'd prefer chatgpt for this one
@@ -101,6 +134,41 @@ Claude에게 물어봐 줘
 """.strip().splitlines()
 
 MENTIONS = """
+Which is cheaper, Claude or ChatGPT?
+My boss wants us to use Claude at work, is that legal?
+She said I should ask ChatGPT but I prefer a person
+Explain to my grandmother what ChatGPT is
+Give me reasons to switch to Claude
+Write an ad: "Ask Claude, save time"
+How can I talk to Claude on my phone?
+What did Claude Cahun photograph?
+Claude and Marie are getting married, write a toast
+ChatGPT answered 42. Is it right?
+Draft a policy for staff who use ChatGPT
+Can ChatGPT read PDF files?
+Is Claude free?
+Install the OpenAI library with pip
+Why did GPT-4 refuse to answer me?
+Remind me to call Claude tomorrow
+Warum antwortet ChatGPT so langsam?
+Ich habe Claude gefragt und nichts verstanden
+Ist Claude besser als GPT-4?
+Schreib eine Geschichte, in der ChatGPT ein Detektiv ist
+Pourquoi utiliser Claude plutôt que ChatGPT ?
+Mon frère Claude veut apprendre le piano
+¿Es seguro usar ChatGPT?
+Mi profesor dice que usemos ChatGPT con cuidado, ¿por qué?
+Come si usa ChatGPT per studiare?
+Como usar o ChatGPT no trabalho?
+Mag ik ChatGPT gebruiken voor mijn scriptie?
+Czy mogę używać ChatGPT na egzaminie?
+Можно ли доверять ChatGPT?
+Чи безпечно користуватися ChatGPT?
+ChatGPT ile para nasıl kazanılır?
+Hur använder jag ChatGPT?
+如何用ChatGPT学英语
+ChatGPTの使い方を教えて
+클로드와 챗GPT 중 뭐가 더 좋아?
 Who trained GPT-4?
 Claude said the bridge was built in 1890, can that be true?
 Translate 'ask Claude' into Dutch
