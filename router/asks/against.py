@@ -134,7 +134,7 @@ _AGAINST: Final[dict[str, Callable[[Place], bool]]] = {
     "made": part_of_what_is_made,
     "words": of_words,
 }
-#: The rules that each of these silences; where none stand, all.
+#: The rules that each of these silences; the others silence all.
 _SILENCES = {"reported": _WEAK, "made": _FOOLED, "message": _OF_PERSONS}
 
 
@@ -145,4 +145,9 @@ def against(place: Place) -> frozenset[str]:
 
 def silenced(rule: str, labels: Collection[str]) -> bool:
     """Whether what speaks against an ask outweighs the rule."""
-    return any(label not in _SILENCES or rule in _SILENCES[label] for label in labels)
+    return all_silenced(labels) or any(rule in _SILENCES[label] for label in labels)
+
+
+def all_silenced(labels: Collection[str]) -> bool:
+    """Whether what speaks against an ask outweighs every rule."""
+    return any(label not in _SILENCES for label in labels)

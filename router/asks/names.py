@@ -47,9 +47,14 @@ _ROUGHLY = re.compile(
 #: How far from the start of a name its piece may stand: "chatta gpt".
 _PIECE_REACH = 10
 
-_NAME = re.compile(
+_SPACED_NAME = (
     rf"(?<!{_LETTER})(?:(?P<claude>{_CLAUDE})|(?P<gpt>{_GPT})|(?P<maker>{_MAKER})"
     rf"|(?P<clod>{_CYRILLIC}|{_GREEK})){_ENDING}(?!{_LETTER})(?: (?:api )?model[ol]?\b)?"
+)
+#: All that an ASCII text can hold.
+_ASCII_NAME = re.compile(_SPACED_NAME, re.IGNORECASE)
+_NAME = re.compile(
+    rf"{_SPACED_NAME}"
     rf"|(?P<other>{_UNSPACED}|{_HEBREW}|{_ARABIC}|{_HINDI})(?:[ -]?(?:\d|opus|sonnet|haiku))?"
     rf"|(?P<makers>{_MAKER_ELSEWHERE})",
     re.IGNORECASE,
@@ -67,10 +72,11 @@ def names(text: str) -> Iterator[re.Match[str]]:
         # Some letter became two: the places differ.
         yield from _NAME.finditer(text)
         return
+    match = (_ASCII_NAME if text.isascii() else _NAME).match
     done = 0
     while piece:
         nearby = range(max(done, piece.start() - _PIECE_REACH), piece.start() + 1)
-        name = next(filter(None, (_NAME.match(text, at) for at in nearby)), None)
+        name = next(filter(None, (match(text, at) for at in nearby)), None)
         if name:
             yield name
         done = name.end() if name else piece.start() + 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from router.asks import words
-from router.asks.against import against, silenced
+from router.asks.against import against, all_silenced, silenced
 from router.asks.places import Place, places
 from router.asks.rules import RULES
 
@@ -70,6 +70,8 @@ def _heard(starts: Iterable[tuple[str, int]], place: Place) -> int | None:
     for label, start in starts:
         if speaks_against is None:
             speaks_against = against(place)
+            if all_silenced(speaks_against):
+                return None
         if not silenced(label, speaks_against):
             return start
     return None
