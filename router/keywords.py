@@ -11,7 +11,7 @@ The rules, first match wins:
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from router import lexicon
 from router.asks import asked_for_claude
@@ -99,7 +99,7 @@ class KeywordClassifier:
         why = (f"the words {ask!r} ask for an external model",)
         scores = {route: score * 0.05 for route, score in verdict.scores.items()}
         scores["claude"] = 0.95
-        return replace(verdict, route="claude", confidence=0.95, reasons=why, scores=scores)
+        return Verdict("claude", 0.95, why, NAME, scores, verdict.domain, version=VERSION)
 
 
 def _heard(last: str, before: tuple[str, ...]) -> Verdict:

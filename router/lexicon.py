@@ -11,10 +11,11 @@ from router.words import UNSPACED
 
 #: Topics that change from hour to hour. To explain or to rhyme them needs no live data.
 _TOPIC = (
-    r"weather|forecasts?|temperature (?:in|at|outside)|(?:going to|will it) (?:rain|snow)"
-    r"|news|headlines|(?:stock|share|ticket|gas|oil) prices?|exchange rate|traffic|flights?"
+    r"weather|forecasts?|temperature (?:in|at|outside)|going to (?:rain|snow)"
+    r"|will it (?:rain|snow)|news|headlines|stock prices?|share prices?|ticket prices?"
+    r"|gas prices?|oil prices?|exchange rate|traffic|flights?"
     r"|what time is it|what(?:'s| is) the (?:time|date|temperature)|what day is|opening hours",
-    r"wetter\w*|temperatur|regnet|regen|nachrichten|schlagzeilen|(?:aktien|börsen|wechsel)kurs"
+    r"wetter\w*|temperatur|regnet|regen|nachrichten|schlagzeilen|aktienkurs|börsenkurs|wechselkurs"
     r"|wie spät|wie viel uhr|uhrzeit|welcher tag",
     r"météo|meteo|temps fait|prévisions|température|pleuvoir|pleut|actualités?|infos du jour"
     r"|quelle heure|quel jour|taux de change|cours de (?:la )?bourse",
@@ -22,7 +23,7 @@ _TOPIC = (
     r"|tipo de cambio|cotización",
     r"che tempo|previsioni|piove|pioverà|notizie|che or[ae]|che giorno|tasso di cambio|quotazione",
     r"previsão|vai chover|notícias|que horas|que dia|cotação|câmbio",
-    r"pogod\w*|prognoz\w*|temperatur\w*|wiadomości|(?:która|jest) godzina|kurs (?:dolara|euro)",
+    r"pogod\w*|prognoz\w*|temperatur\w*|wiadomości|która godzina|jest godzina|kurs (?:dolara|euro)",
     r"het weer|weerbericht|weersvoorspelling|temperatuur|nieuws|hoe laat|wisselkoers",
     r"новост\w*|дожд\w*|котор\w+ час|сколько времени|курс (?:доллара|евро|валют\w*)"
     r"|погод\w*|температур\w*",
@@ -44,7 +45,8 @@ _PRESENT = (
     r"dzisiaj|dziś|dzisiejsz\w*|jutro|teraz|aktualn\w*|najnowsz\w*|w pobliżu",
     r"vandaag|actuele?|laatste nieuws|nieuwste|in de buurt",
     r"сегодня\w*|завтра|сейчас|текущ\w+|последние|актуальн\w*|рядом со мной|поблизости",
-    r"今天|明天|(?<![出表体实發发呈])[现現]在(?=[几的是？?]|$)|目前|最新|[当當]前|实时|附近",
+    r"今天|明天|(?<![出表体实發发呈])现在(?=[几的是？?]|$)|(?<![出表体实發发呈])現在(?=[几的是？?]|$)"
+    r"|目前|最新|当前|當前|实时|附近",
     r"今日(?!は[、。!]?$)|明日|現在|最新|今すぐ|近くの|いま何",
     r"오늘(?!날)|내일|지금|현재|최신|근처",
 )
@@ -54,9 +56,10 @@ _ACTION = (
     r"search(?: for)?|look(?: it)? ?up|google (?:for|it|the)|browse"
     r"|(?<!i )(?<!you )(?<!we )find(?! (?:all|every|\w|(?:the |its )?(?:\w+ )?"
     r"(?:sum|values?|product|number|area|volume|length|mean|median|derivative|integral|probability|remainder|roots?|solutions?|bug|error|equation|limit))\b)"
-    r"|fetch|retrieve|(?:book|reserve|order) (?:me|us|an?|the|my|some)|set (?:an?|the|my) \w+"
+    r"|fetch|retrieve|book (?:me|us|an?|the|my|some)|reserve (?:me|us|an?|the|my|some)"
+    r"|order (?:me|us|an?|the|my|some)|set (?:an?|the|my) \w+"
     r"|timer|alarm|remind (?:me|us)|reminders?|turn (?:on|off|up|down)|switch (?:on|off)"
-    r"|play (?:some|me|the|my)|https?|show me|where can i|(?:give|provide) me|recommend"
+    r"|play (?:some|me|the|my)|https?|show me|where can i|give me|provide me|recommend"
     r"|information (?:on|about)|schedule|directions|convert|download|send (?:an?|the|my) \w+",
     r"suche|recherchiere|buche|bestelle?|reserviere|wecker|erinnere mich|schalte?",
     r"cherche[rz]?|recherche[rz]?|trouve(?:z|-moi)?|réserve[rz]?|minuteur|rappelle-moi"
@@ -88,14 +91,14 @@ _REASONING = (
     r"|vantaggi e svantaggi|passo (?:dopo|per) passo|dimostra(?:re)?",
     r"analis[ea]r?|análise|compar[ea]r?|comparação|avali[ea]r?|vantagens e desvantagens"
     r"|prós e contras|passo a passo|demonstr[ea]r?",
-    r"(?:prze)?analiz\w+|porówna\w*|oceń|oceni[ać]\w*|szczegółow\w+|wady i zalety|zalety i wady"
-    r"|krok po kroku|udowodni\w*",
+    r"analiz\w+|przeanaliz\w+|porówna\w*|oceń|oceni[ać]\w*|szczegółow\w+|wady i zalety"
+    r"|zalety i wady|krok po kroku|udowodni\w*",
     r"analyseer|vergelijk\w*|evalueer|beoordeel|uitgebreide?|voor- en nadelen|bewijs"
     r"|stap voor stap",
-    r"(?:про)?анализ\w*|сравни\w*|оцени(?:те|ть)?|подробн\w+|плюсы и минусы|шаг за шагом|пошагов\w+"
-    r"|преимущества и недостатки|докажи\w*|обоснуй\w*",
-    r"分析|(?:^|[请請并和的])比[较較]|[对對]比|[评評]估|深入|全面|[详詳][细細]|优缺点|利弊|一步一步"
-    r"|逐步|[证證]明|推[导導理]|[论論][证證]|研究(?![生所院员])",
+    r"анализ\w*|проанализ\w*|сравни\w*|оцени(?:те|ть)?|подробн\w+|плюсы и минусы|шаг за шагом"
+    r"|пошагов\w+|преимущества и недостатки|докажи\w*|обоснуй\w*",
+    r"分析|(?:^|[请請并和的])比[较較]|对比|對比|评估|評估|深入|全面|[详詳][细細]|优缺点|利弊|一步一步"
+    r"|逐步|证明|證明|推[导導理]|论[证證]|論[证證]|研究(?![生所院员])",
     r"分析|比較|評価|詳細に|詳しく|包括的|メリットとデメリット|段階的|証明|考察|論じ",
     r"분석|비교(?!적)|평가|자세히|상세|종합적|장단점|단계별|증명|추론|논하",
 )
@@ -124,7 +127,7 @@ _PLAIN = (
 
 #: Programming, and what surrounds it.
 _CODE = (
-    r"```|(?:source )?code|coding|program(?:s|me|ming|mer)?|script|functions?|class(?:es)?|methods?"
+    r"```|code|source code|coding|program(?:s|me|ming|mer)?|script|functions?|class(?:es)?|methods?"
     r"|python|javascript|typescript|java|kotlin|swift|rust|golang|php|ruby|perl|c\+\+|c#|sql|html|css"
     r"|bash|shell|powershell|regex|regexp|json|yaml|xml|api|sdk|cli|git|github|docker|kubernetes"
     r"|terraform|linux|algorithms?|compil\w+|debug\w*|refactor\w*|unit tests?|stack ?trace"
@@ -153,7 +156,7 @@ MATHEMATICS = re.compile(r"\\(?:frac|sum|int|sqrt|begin|cos|sin|omega|mathbb)|\$
 _MAKE = (
     r"write|compose|draft|generate|create an?|rewrite|rephrase|paraphrase|translate|proofread"
     r"|summari[sz]e|define|explain|describe|tell (?:me )?an? (?:joke|story)|what does .{1,40} mean"
-    r"|(?:meaning|definition) of|how (?:does|do)(?! (?:i|we|you)\b)",
+    r"|meaning of|definition of|how (?:does|do)(?! (?:i|we|you)\b)",
     r"schreibe?|übersetze?|erkläre?|definiere|beschreibe?|fasse|erzähle?|was bedeutet",
     r"écri(?:s|vez)|rédige[rz]?|tradui[st]|explique[rz]?|définis|décri[st]|résume[rz]?|raconte",
     r"escrib[ea]|redacta|traduce|explica(?:me)?|define|describe|resume (?:el|la|est[ea])|cuéntame"
@@ -215,6 +218,8 @@ def _alternatives(pattern: str) -> list[str]:
     return parts
 
 
+#: What must or must not stand before a word, and its first letter, if there is one for sure.
+_BEGINS = re.compile(r"((?:\(\?<[=!][^)]*\))*)([\w`])(?![?*+{])")
 #: The kinds of one group's words.
 _Kinds = tuple[str, ...]
 
@@ -224,8 +229,8 @@ def _passes(*, unspaced: bool) -> list[tuple[re.Pattern[str], list[_Kinds]]]:
 
     Words of one first letter stand together: the engine tries alternatives one after the
     other, so some thirty letters and then few words instead of hundreds; and where no word
-    begins with a letter, it does not try at all. Words that begin with something else have
-    a pattern of their own.
+    begins with a letter, it does not try at all. The few words that begin with
+    something else have a pattern of their own.
     """
     kinds_of: dict[str, _Kinds] = {}
     for kind, lists in _LISTS.items():
@@ -234,11 +239,23 @@ def _passes(*, unspaced: bool) -> list[tuple[re.Pattern[str], list[_Kinds]]]:
             kinds_of[word] = (*kinds_of.get(word, ()), kind)
     by_letter: dict[str, dict[_Kinds, list[str]]] = {}
     for word, kinds in kinds_of.items():
-        literal = re.match(r"\w(?![?*+{])", word)
-        first = literal[0] if literal else ""
-        by_letter.setdefault(first, {}).setdefault(kinds, []).append(word[len(first) :])
-    odd = {"": by_letter.pop("", {})}
-    return [_pass(by_letter, unspaced=unspaced), _pass(odd, unspaced=unspaced)]
+        first, rest = _parted(word)
+        by_letter.setdefault(first, {}).setdefault(kinds, []).append(rest)
+    odd = by_letter.pop("", {})
+    passes = [_pass(by_letter, unspaced=unspaced)]
+    return [*passes, _pass({"": odd}, unspaced=unspaced)] if odd else passes
+
+
+def _parted(word: str) -> tuple[str, str]:
+    """The letter with which a word begins, and the rest; no letter if it begins otherwise.
+
+    What must not stand before the word is asked of the place behind its first letter.
+    """
+    found = _BEGINS.match(word)
+    if not found:
+        return "", word
+    behind, first = found.groups()
+    return first, behind.replace(")", f"{first})") + word[found.end() :]
 
 
 def _pass(

@@ -24,9 +24,11 @@ def excerpt(turn: str) -> str:
     """Where a turn says what it wants: all of a short one, both ends of a long one.
 
     Runs of blanks and line breaks become one: the rules need no more, and a page of empty
-    lines would cost them its square in time.
+    lines would cost them its square in time. Of all blanks only the space is printable.
     """
     ends = turn if len(turn) <= HEAD + TAIL else f"{turn[:HEAD]}\n{turn[-TAIL:]}"
+    if "  " not in ends and ends.isprintable():
+        return ends
     return _BLANKS.sub(lambda run: "\n" if "\n" in run[0] else " ", ends)
 
 

@@ -1,21 +1,20 @@
 """Whether the words of a turn ask that Claude or GPT answer, or only name them. Pure.
 
 `names` finds the names, `places` what stands beside each, `words` holds the word classes of
-some thirty languages, `rules` says where an order, a wish or an address has the name, and
-`signs` weighs that against what speaks for a mere mention.
+some thirty languages, `rules` says where an order, a wish or an address has the name, `against`
+what speaks for a mere mention, and `signs` weighs the two.
 """
 
-from router.asks.names import NAMES
-from router.asks.places import SIDE_GIVEN, may_name, normalised
-from router.asks.signs import SIGNS, readings, signs
+from router.asks.names import names
+from router.asks.places import SIDE_GIVEN, normalised
+from router.asks.signs import SIGNS, asking_words, signs
 
 __all__ = ["SIGNS", "around", "ask_signs", "asked_for_claude", "mentions"]
 
 
 def mentions(turn: str) -> bool:
     """Whether a turn names Claude, GPT, or the maker of one, in any usual spelling."""
-    text = normalised(turn)
-    return may_name(text) and NAMES.search(text) is not None
+    return any(names(normalised(turn)))
 
 
 def asked_for_claude(turn: str) -> str:
@@ -25,12 +24,7 @@ def asked_for_claude(turn: str) -> str:
     it ("use Claude", "I want Claude to", "@claude"), and nothing may speak against it: a
     "not", a quotation, a family name ("Claude Monet"), a thing ("the Claude API").
     """
-    text = normalised(turn)
-    for reading in readings(text):
-        if reading.start is not None:
-            words = text[reading.start : reading.place.end]
-            return words.strip(" \t\n.,;:!?-。，、！？")
-    return ""
+    return asking_words(normalised(turn)).strip(" \t\n.,;:!?-。，、！？")
 
 
 def ask_signs(turn: str) -> tuple[bool, ...]:
@@ -41,12 +35,10 @@ def ask_signs(turn: str) -> tuple[bool, ...]:
 def around(turn: str) -> list[tuple[str, str]]:
     """The casefolded text left and right of each name, at most `SIDE_GIVEN` characters each."""
     text = normalised(turn)
-    if not may_name(text):
-        return []
     return [
         (
             text[max(0, name.start() - SIDE_GIVEN) : name.start()].casefold()[-SIDE_GIVEN:],
             text[name.end() : name.end() + SIDE_GIVEN].casefold()[:SIDE_GIVEN],
         )
-        for name in NAMES.finditer(text)
+        for name in names(text)
     ]

@@ -1,7 +1,7 @@
 """Where a text names Claude, GPT or their makers, in the usual spellings and misspellings. Pure."""
 
 import re
-from typing import Final
+from collections.abc import Iterator
 
 #: A letter or digit of an alphabet that puts spaces between words.
 _LETTER = r"[0-9a-z_\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff\u1e00-\u1eff]"
@@ -38,18 +38,46 @@ _MAKER_ELSEWHERE = (
 )
 
 #: What every name has a piece of: most texts have none and are done with after this search.
-ROUGHLY: Final = re.compile(
+_ROUGHLY = re.compile(
     r"clau|clad|calu|clua|caud|cloude|gpt|gtp|gbt|pgt|gpd|open ?ai|anthropi|клод|гпт|дж[иі]п|антроп"
     r"|κλ[οω]ντ|τζι ?πι|קלוד|י ?פי|אנת|كلود|جي ?بي|أنثر|क्ल|जी ?पी|ओपन|克[劳勞]|クロード|클로드|지피"
     r"|앤[트쓰]로|오픈 ?(?:ai|에이)"
     r"|チャット|คล็อด|โคล้ด|จีพี"
 )
+#: How far from the start of a name its piece may stand: "chatta gpt".
+_PIECE_REACH = 10
 
-#: A name; the group that matched says of whom: a Claude may be a person, a GPT is none.
-NAMES: Final = re.compile(
+_SPACED_NAME = (
     rf"(?<!{_LETTER})(?:(?P<claude>{_CLAUDE})|(?P<gpt>{_GPT})|(?P<maker>{_MAKER})"
     rf"|(?P<clod>{_CYRILLIC}|{_GREEK})){_ENDING}(?!{_LETTER})(?: (?:api )?model[ol]?\b)?"
+)
+#: All that an ASCII text can hold.
+_ASCII_NAME = re.compile(_SPACED_NAME, re.IGNORECASE)
+_NAME = re.compile(
+    rf"{_SPACED_NAME}"
     rf"|(?P<other>{_UNSPACED}|{_HEBREW}|{_ARABIC}|{_HINDI})(?:[ -]?(?:\d|opus|sonnet|haiku))?"
     rf"|(?P<makers>{_MAKER_ELSEWHERE})",
     re.IGNORECASE,
 )
+
+
+def names(text: str) -> Iterator[re.Match[str]]:
+    """Each name of a text; the group that matched says of whom.
+
+    A Claude may be a person, a GPT is none.
+    """
+    folded = text.casefold()
+    piece = _ROUGHLY.search(folded)
+    if piece and len(folded) != len(text):
+        # Some letter became two: the places differ.
+        yield from _NAME.finditer(text)
+        return
+    match = (_ASCII_NAME if text.isascii() else _NAME).match
+    done = 0
+    while piece:
+        nearby = range(max(done, piece.start() - _PIECE_REACH), piece.start() + 1)
+        name = next(filter(None, (match(text, at) for at in nearby)), None)
+        if name:
+            yield name
+        done = name.end() if name else piece.start() + 1
+        piece = _ROUGHLY.search(folded, done)

@@ -3,34 +3,79 @@
 import re
 from typing import Final
 
+#: Ways to say "not", "instead of", and the ones who shall not answer: the one spoken to, the
+#: local or the small model.
+_NOT_YOU = (
+    (
+        "not|instead of|rather than|nor|don't want|skip",
+        r"(?: (?:by|with|from|use))? (?:you\b|your|yours|yourself|local|llama|the (?:local|small"
+        r"|on-device|little|tiny|cheap|toy)|this (?:toy|small|little|local|tiny)|a small|the one)",
+    ),
+    ("don't answer", " (?:it |this )?yourself"),
+    ("nobody|no one|nothing", " else"),
+    ("only from|step aside", ""),
+    (
+        "nicht|statt|kein|anstatt",
+        r"(?: von| durch| mit| vom)? (?:du|dir|dich|dein\w*|lokal\w*|das kleine"
+        r"|de[rsm] (?:lokal|klein)\w*|selbst)",
+    ),
+    (
+        "pas|plutôt que|au lieu de|non",
+        "(?: de| par| à| avec| pour)? (?:toi|vous|local|le (?:petit|modèle)|ton|ta|du modèle"
+        "|ce (?:petit|modèle))",
+    ),
+    (
+        "no|en vez de|en lugar de",
+        r"(?: de| por| con)? (?:tú|tu|ti|vos|el (?:modelo )?(?:local|pequeño)|tuy\w+|local)\b",
+    ),
+    ("no", r" (?:quiero )?es[et]e? model\w+"),
+    (
+        "non|invece di|invece del|e non",
+        r"(?: da| del)? (?:tu|te|il modello|modello|local\w*|tuo)\b",
+    ),
+    (
+        r"não|em vez d\w+",
+        r"(?: \w+)? (?:tu|você|ti|ess\w+|est\w+|modelo|local)\b",
+    ),
+    (
+        "niet|ipv|in plaats van",
+        r"(?: door| van| met)? (?:jij|jou|je|lokaal|het lokale|het kleine|zelf)\b",
+    ),
+    ("nie|zamiast", r"(?: od| przez)? (?:ty|ciebie|tobie|model\w*|lokaln\w+|twoj\w+)"),
+    (
+        "не|вместо|замість",
+        r"(?: от| з| від| ты)? (?:ты|тебя|тебе|ти|локальн\w+|твой|твій|сам)",
+    ),
+    (
+        "inte|ikke|i stället för|i stedet for",
+        r"(?: av)? (?:du|dig|deg|lokal\w*|den lokal\w*|den lille)\b",
+    ),
+    ("ne|místo", r"(?: od)? (?:ty|tebe|tebou|lokáln\w+)\b"),
+    ("nu", r" (?:tu|de tine|pe tine)\b"),
+    ("en sinä|ne te", r"\b"),
+    ("sen|seninle|senden", " değil"),
+    ("yerel model|bukan kamu|jangan kamu", ""),
+    ("όχι", " (?:εσύ|εσυ|το τοπικό)"),
+    ("وليس|ليس|لا", " (?:أنت|انت|النموذج)"),
+    ("مو انت|לא אתה|तुम नहीं|तुमसे नहीं|đừng tự|không phải bạn", ""),
+)
+
+
+def _by_first_letter(table: tuple[tuple[str, str], ...]) -> str:
+    """A pattern of such phrases as whole words, put so that few letters have to be tried."""
+    by_letter: dict[str, list[str]] = {}
+    for openings, rest in table:
+        for opening in openings.split("|"):
+            by_letter.setdefault(opening[0], []).append(opening[1:] + rest)
+    return "|".join(
+        rf"{letter}(?<!\w{letter})(?:{'|'.join(endings)})" for letter, endings in by_letter.items()
+    )
+
+
 #: Who shall not answer: the one spoken to, the local or the small model.
 NOT_YOU: Final = re.compile(
-    r"(?:\bnot|\binstead of|rather than|\bnor|\bdon't want|\bskip)(?: (?:by|with|from|use))?"
-    r" (?:you\b|your|yours|yourself|local|llama|the (?:local|small|on-device|little|tiny|cheap"
-    r"|toy)"
-    r"|this (?:toy|small|little|local|tiny)|a small|the one)"
-    r"|\bdon't answer (?:it |this )?yourself|(?:nobody|no one|nothing) else|only from|step aside"
-    r"|\b(?:nicht|statt|kein|anstatt)(?: von| durch| mit| vom)? (?:du|dir|dich|dein\w*|lokal\w*"
-    r"|das kleine|de[rsm] (?:lokal|klein)\w*|selbst)"
-    r"|\b(?:pas|plutôt que|au lieu de|non)(?: de| par| à| avec| pour)? (?:toi|vous|local"
-    r"|le (?:petit|modèle)|ton|ta|du modèle|ce (?:petit|modèle))"
-    r"|\b(?:no|en vez de|en lugar de)(?: de| por| con)? (?:tú|tu|ti|vos|el (?:modelo )?(?:local"
-    r"|pequeño)|tuy\w+|local)\b|(?<!\w)no (?:quiero )?es[et]e? model\w+"
-    r"|\b(?:non|invece (?:di|del)|e non)(?: da| del)? (?:tu|te|il modello|modello|local\w*|tuo)\b"
-    r"|\b(?:não|em vez d\w+)(?: \w+)? (?:tu|você|ti|ess\w+|est\w+|modelo|local)\b"
-    r"|\b(?:niet|ipv|in plaats van)(?: door| van| met)? (?:jij|jou|je|lokaal|het lokale"
-    r"|het kleine|zelf)\b"
-    r"|\b(?:nie|zamiast)(?: od| przez)? (?:ty|ciebie|tobie|model\w*|lokaln\w+|twoj\w+)"
-    r"|(?:\bне|вместо|замість)(?: от| з| від| ты)? (?:ты|тебя|тебе|ти|локальн\w+|твой|твій|сам)"
-    r"|\b(?:inte|ikke|i stället för|i stedet for)(?: av)? (?:du|dig|deg|lokal\w*|den lokal\w*"
-    r"|den lille)\b"
-    r"|\b(?:ne|místo)(?: od)? (?:ty|tebe|tebou|lokáln\w+)\b|\bnu (?:tu|de tine|pe tine)\b"
-    r"|\ben sinä|\bne te\b|(?:sen|seninle|senden) değil|yerel model|bukan kamu|jangan kamu"
-    r"|你别|别你|不要你|而不是你|不是你"
-    r"|[君お][前]?(?:じゃ|では)な|あなたでは?な|너 말고|네가 말고|말고 너"
-    r"|όχι (?:εσύ|εσυ|το τοπικό)|مو انت|(?:وليس|ليس|لا) (?:أنت|انت|النموذج)|לא אתה|तुम नहीं"
-    r"|तुमसे नहीं"
-    r"|đừng tự|không phải bạn|ไม่ใช่(?:เธอ|คุณ)"
+    _by_first_letter(_NOT_YOU) + r"|你别|别你|不要你|而不是你|不是你"
+    r"|[君お][前]?(?:じゃ|では)な|あなたでは?な|너 말고|네가 말고|말고 너|ไม่ใช่(?:เธอ|คุณ)"
 )
 
 #: Questions that order politely, at the end of what stands before an order.

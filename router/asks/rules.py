@@ -1,11 +1,11 @@
 """The rules that find an ask at a name: each gives the place where the asking words begin. Pure."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from router.asks import phrases, words
-from router.asks.places import Place, Token
+from router.asks.places import Place
 
 #: How far before the name an order or a wish may stand, in words.
 ORDER_REACH, WISH_REACH = 9, 12
@@ -26,14 +26,14 @@ _CHINESE_QUESTION = re.compile(r"[吗？]|怎")
 
 def ordered(place: Place) -> int | None:
     """Where the order for the name begins: "please ask Claude", "switch over to GPT-4"."""
-    left = place.left
-    if left and left[-1].word in ("tell", "instruct") and place.right[:1] == ["to"]:
-        return _courteous_start(left, len(left) - 1) if _may_order(place.ahead[:-1]) else None
-    first = max(_before_fillers(place.ahead, most=4) - 1, 0)
+    ahead = place.ahead
+    if ahead and ahead[-1] in ("tell", "instruct") and place.right[:1] == ["to"]:
+        return _courteous_start(place, len(ahead) - 1) if _may_order(ahead[:-1]) else None
+    first = max(_before_fillers(ahead, most=4) - 1, 0)
     # The order nearest to the name: fillers and orders share some words.
-    for spot in _backwards(left, first):
-        if _is_order(left[spot].word, place) and _may_order(place.ahead[:spot]):
-            return _courteous_start(left, spot)
+    for spot in _backwards(ahead, first):
+        if _is_order(ahead[spot], place) and _may_order(ahead[:spot]):
+            return _courteous_start(place, spot)
     return None
 
 
@@ -43,12 +43,12 @@ def _is_order(word: str, place: Place) -> bool:
 
 def handed_over(place: Place) -> int | None:
     """Where "give this to Claude" begins: an order to hand over, its object, the receiver."""
-    left = place.left
-    for spot in _backwards(left, max(len(left) - ORDER_REACH, 0)):
-        between = place.ahead[spot + 1 :]
-        if left[spot].word in words.HAND_OVER and _has_receiver(between):
-            fits = _is_the_question(between) and _may_order(place.ahead[:spot])
-            return _courteous_start(left, spot) if fits else None
+    ahead = place.ahead
+    for spot in _backwards(ahead, max(len(ahead) - ORDER_REACH, 0)):
+        between = ahead[spot + 1 :]
+        if ahead[spot] in words.HAND_OVER and _has_receiver(between):
+            fits = _is_the_question(between) and _may_order(ahead[:spot])
+            return _courteous_start(place, spot) if fits else None
     return None
 
 
@@ -69,24 +69,24 @@ def _is_the_question(between: list[str]) -> bool:
 
 def let(place: Place) -> int | None:
     """Where "let Claude answer" begins: a word that lets, near the name, and some work."""
-    left = place.left
-    for spot in _backwards(left, max(len(left) - ORDER_REACH + 2, 0)):
-        if left[spot].word in words.LET and _may_order(place.ahead[:spot]):
-            between = place.ahead[spot + 1 :]
-            sure = left[spot].word not in words.THAT and len(between) < 3
+    ahead = place.ahead
+    for spot in _backwards(ahead, max(len(ahead) - ORDER_REACH + 2, 0)):
+        if ahead[spot] in words.LET and _may_order(ahead[:spot]):
+            between = ahead[spot + 1 :]
+            sure = ahead[spot] not in words.THAT and len(between) < 3
             if sure or _works(place, between):
-                return _courteous_start(left, spot)
+                return _courteous_start(place, spot)
     return None
 
 
 def wished(place: Place) -> int | None:
     """Where a wish for the name begins: "I'd rather have Claude", "I want it from GPT-4"."""
-    before = [token.word for token in place.before]
-    for spot in _backwards(place.before, max(len(before) - WISH_REACH, 0)):
+    before = place.before
+    for spot in _backwards(before, max(len(before) - WISH_REACH, 0)):
         if before[spot] in words.WISH:
             between = before[spot + 1 :]
             fits = _is_wish(place, between) and not words.NEGATION.any(before[:spot][-3:])
-            return place.before[spot].start if fits else None
+            return place.before_starts[spot] if fits else None
     return None
 
 
@@ -100,7 +100,7 @@ def _is_wish(place: Place, between: list[str]) -> bool:
 def with_name(place: Place) -> int | None:
     """Where "answer this with Claude" or "the same again via GPT-4" begins."""
     first = max(_before_fillers(place.ahead, most=3) - 1, 0)
-    near = _backwards(place.left, first)
+    near = _backwards(place.ahead, first)
     spot = next((at for at in near if place.ahead[at] in words.WITH), None)
     if spot is None:
         return None
@@ -108,7 +108,7 @@ def with_name(place: Place) -> int | None:
     sent = words.MESSAGE.any(ahead) and not words.DEMONSTRATIVE.any(ahead)
     if words.BUILD.any(ahead) or sent or not _may_be_done(ahead):
         return None
-    return place.left[0].start if _is_means(place, ahead, place.ahead[spot]) else None
+    return place.ahead_starts[0] if _is_means(place, ahead, place.ahead[spot]) else None
 
 
 def _may_be_done(ahead: list[str]) -> bool:
@@ -135,14 +135,14 @@ def worked(place: Place) -> int | None:
     if not right or "or" in right or words.NEGATION.any(right[:3]):
         return None
     if ahead[-1:] == ["for"] and right[0] == "to" and "possible" in ahead:
-        return place.left[0].start
+        return place.ahead_starts[0]
     if right[0] in words.MUST and len(ahead) < 4 and words.WORK.any(right[1:4]):
         return place.start
     if not words.CAN.any(ahead[-1:]) or len(ahead) > 4 or words.QUESTION.any(ahead):
         return None
     new = ahead[-1] not in words.ABLE and (words.NEW.any(right[1:5]) or "the" in right[1:5])
     given = new or words.THIS.any(right[:7]) or words.ME.any(right[:7])
-    return place.left[0].start if given and words.WORK.any(right[:5]) else None
+    return place.ahead_starts[0] if given and words.WORK.any(right[:5]) else None
 
 
 def wanted_opinion(place: Place) -> int | None:
@@ -157,7 +157,7 @@ def wanted_opinion(place: Place) -> int | None:
     from_it = from_it and (not told or words.WISH.any(ahead))
     if not (asked or own or from_it):
         return None
-    return place.left[0].start if place.left else place.start
+    return place.ahead_starts[0] if ahead else place.start
 
 
 def addressed(place: Place) -> int | None:
@@ -167,10 +167,10 @@ def addressed(place: Place) -> int | None:
         return place.start - 1
     if _OPENING.search(left):
         return place.start
-    hail = [token.word for token in place.before]
+    hail = place.before
     # "Hey ChatGPT" is how many greet any assistant: a habit, not an ask.
     if hail == ["hey"] and right.startswith(",") and place.kind != "gpt":
-        return place.before[0].start
+        return place.before_starts[0]
     if len(hail) > 2 or not words.COURTESY.all(hail):
         return None
     if left.strip() and not left.rstrip().endswith((".", "!", "?", "\n", "[")):
@@ -187,12 +187,12 @@ def task_for(place: Place) -> int | None:
         return None
     named = [word for word in ahead[:-2] if word not in words.IS]
     no_task = words.BUILD.any(named) or words.QUESTION.any(named) or words.NEGATION.any(ahead[-3:])
-    return None if no_task else place.left[0].start
+    return None if no_task else place.ahead_starts[0]
 
 
 def bare(place: Place) -> int | None:
     """Where a name stands alone as a wish: "GPT-4, please", "Over to Claude."."""
-    if words.GREETING.any(token.word for token in place.before):
+    if words.GREETING.any(place.before):
         return None
     if not words.LITTLE.all(place.ahead) or not words.BARE.all(place.right):
         return None
@@ -202,7 +202,7 @@ def bare(place: Place) -> int | None:
     if not end or end[1] == "?" or (end[1] in (",", ";") and not place.right):
         return None
     nothing_else = not place.left_text.strip() and not place.right_text.strip()
-    titled = end[1] == ":" and not place.left and not place.right
+    titled = end[1] == ":" and not place.ahead and not place.right
     return None if nothing_else or titled else place.start
 
 
@@ -220,6 +220,8 @@ def verb_after(place: Place) -> int | None:
 def unspaced(place: Place) -> int | None:
     """Where an order stands in Chinese, Japanese, Korean or Thai."""
     left, right = place.left_text[-12:], place.right_text[:45]
+    if left.isascii() and right.isascii():
+        return None
     for order in (phrases.ZH, phrases.TH):
         if (found := order.search(left)) and not found["no"]:
             return place.start - len(found["ask"])
@@ -303,11 +305,9 @@ def _first_part(right: list[str]) -> list[str]:
     return right[: next(joins, len(right))]
 
 
-def _backwards(tokens: list[Token] | tuple[Token, ...], first: int) -> Iterator[int]:
-    return iter(range(len(tokens) - 1, first - 1, -1))
+def _backwards(said: list[str], first: int) -> range:
+    return range(len(said) - 1, first - 1, -1)
 
 
-def _courteous_start(left: list[Token], spot: int) -> int:
-    while spot > 0 and left[spot - 1].word in words.COURTESY:
-        spot -= 1
-    return left[spot].start
+def _courteous_start(place: Place, spot: int) -> int:
+    return place.ahead_starts[_before(place.ahead[:spot], words.COURTESY)]

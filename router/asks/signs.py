@@ -1,12 +1,12 @@
 """Yes-or-no signs of an ask, which a learned model may weigh. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from router.asks import words
-from router.asks.against import AGAINST, silenced
+from router.asks.against import against, all_silenced, silenced
 from router.asks.places import Place, places
 from router.asks.rules import RULES
 
@@ -21,11 +21,6 @@ _DETECTION = re.compile(
     r"|written by (?:an? )?(?:ai|machine)"
     r""
     r"|ai[- ](?:generated|written|text)|plagiar|plagiat"
-)
-_HOW_DO_YOU_SAY = re.compile(
-    r"\W*(?:how (?:do|would|can) (?:i|you|we) (?:say|spell|pronounce)|wie (?:sagt|heißt|schreibt)"
-    r"|comment (?:dit|dire|écrit)|cómo se (?:dice|escribe)|come si (?:dice|scrive)|como se diz"
-    r"|hoe (?:zeg|schrijf)|jak (?:się mówi|powiedzieć)|как (?:сказать|перевести)|jak se řekne)"
 )
 
 
@@ -44,24 +39,42 @@ class Reading:
 
 def readings(text: str) -> list[Reading]:
     """Each name of a normalised text as the rules read it."""
-    return [_reading(place, text) for place in places(text)]
+    return [_reading(place) for place in places(text)]
 
 
-def _reading(place: Place, text: str) -> Reading:
-    starts = {label: start for label, rule in RULES.items() if (start := rule(place)) is not None}
-    against = frozenset(label for label, holds in AGAINST.items() if holds(place))
-    if _of_words(place, text):
-        against |= {"words"}
-    heard = [start for label, start in starts.items() if not silenced(label, against)]
-    return Reading(place, frozenset(starts), against, heard[0] if heard else None)
+def asking_words(text: str) -> str:
+    """The words of a normalised text that ask, up to the name; empty if none do."""
+    for place in places(text):
+        start = _heard(_starts(place), place)
+        if start is not None:
+            return text[start : place.end]
+    return ""
 
 
-def _of_words(place: Place, text: str) -> bool:
-    """Whether the turn asks about words, and the name is one of them."""
-    head = text[: place.start].casefold()
-    first = re.match(r"\W*(\w+)", head)
-    about = _HOW_DO_YOU_SAY.match(head) or (first and first[1] in words.ABOUT_WORDS)
-    return bool(about) and re.search(r"[:：\"“„«]", head) is not None
+def _reading(place: Place) -> Reading:
+    starts = dict(_starts(place))
+    return Reading(place, frozenset(starts), against(place), _heard(starts.items(), place))
+
+
+def _starts(place: Place) -> Iterator[tuple[str, int]]:
+    """The label of each rule that finds an ask, and where its words begin."""
+    for label, rule in RULES.items():
+        start = rule(place)
+        if start is not None:
+            yield label, start
+
+
+def _heard(starts: Iterable[tuple[str, int]], place: Place) -> int | None:
+    """Where the first ask begins that nothing silences: what comes after it is not looked at."""
+    speaks_against = None
+    for label, start in starts:
+        if speaks_against is None:
+            speaks_against = against(place)
+            if all_silenced(speaks_against):
+                return None
+        if not silenced(label, speaks_against):
+            return start
+    return None
 
 
 def _is_any(*labels: str) -> Callable[[list[Reading], str], bool]:
@@ -73,11 +86,11 @@ def _has(*labels: str) -> Callable[[list[Reading], str], bool]:
 
 
 def _asks_about(read: list[Reading], text: str) -> bool:
-    return any(one.place.before and one.place.before[0].word in words.QUESTION for one in read)
+    return any(one.place.before and one.place.before[0] in words.QUESTION for one in read)
 
 
 def _greets(read: list[Reading], text: str) -> bool:
-    return any(token.word in words.GREETING for one in read for token in one.place.before[:2])
+    return any(words.GREETING.any(one.place.before[:2]) for one in read)
 
 
 #: Each sign by its name: what of a turn with a name in it makes it true.

@@ -4,7 +4,7 @@ A word stands here as it is read: casefolded, with a plain apostrophe. A star en
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 #: Marks of vowels, which Arabic mostly leaves out.
 _VOWELS = re.compile(r"[\u064b-\u0652]")
@@ -12,7 +12,8 @@ _VOWELS = re.compile(r"[\u064b-\u0652]")
 
 def spelled(word: str) -> str:
     """A word as the classes hold it."""
-    return _VOWELS.sub("", word.casefold())
+    folded = word.casefold()
+    return folded if folded.isascii() else _VOWELS.sub("", folded)
 
 
 class Words:
@@ -23,8 +24,11 @@ class Words:
         self._lists = lists
         words = spelled(" ".join(lists)).split()
         self._whole = frozenset(word for word in words if not word.endswith("*"))
-        self._stems = frozenset(word[:-1] for word in words if word.endswith("*"))
-        self._lengths = sorted({len(stem) for stem in self._stems})
+        #: The stems by their first letter.
+        self._stems: dict[str, tuple[str, ...]] = {}
+        for word in words:
+            if word.endswith("*"):
+                self._stems[word[0]] = (*self._stems.get(word[0], ()), word[:-1])
 
     def __or__(self, other: "Words") -> "Words":
         """The words of both classes."""
@@ -32,15 +36,20 @@ class Words:
 
     def __contains__(self, word: str) -> bool:
         """Whether the word, or a stem of it, is of this class."""
-        return word in self._whole or any(word[:n] in self._stems for n in self._lengths)
+        return word in self._whole or word.startswith(self._stems.get(word[:1], ()))
 
-    def any(self, said: Iterable[str]) -> bool:
+    def any(self, said: Sequence[str]) -> bool:
         """Whether one of the words said is of this class."""
-        return any(word in self for word in said)
+        if not self._whole.isdisjoint(said):
+            return True
+        for word in said if self._stems else ():
+            if word.startswith(self._stems.get(word[:1], ())):
+                return True
+        return False
 
-    def all(self, said: Iterable[str]) -> bool:
+    def all(self, said: Sequence[str]) -> bool:
         """Whether every word said is of this class."""
-        return all(word in self for word in said)
+        return all(map(self.__contains__, said))
 
 
 #: Orders whose object is the one to answer: "ask", "use", "switch to".
