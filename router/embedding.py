@@ -1,11 +1,13 @@
 """The embedding classifier: a sentence embedding, and a small learned head on it."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fleet.errors import ConfigError
 from fleet.routing import Router
-from router import embedders, features
+from router import embedders, features, weights
 from router.asks import asked_for_claude, mentions
 from router.conversation import Conversation
 from router.examples import DATA
@@ -16,6 +18,8 @@ from router.verdict import Verdict
 NAME = "embedding"
 #: A turn that is longer does not lean on what was said before it.
 FOLLOW_UP_CHARS = 80
+#: How much the weights of the words count beside the embedding.
+WORDS = 0.8
 #: From here on a turn counts as an ask for an external model.
 ASKED = 0.45
 #: A turn before it that is shorter does not tell what the talk is about.
@@ -89,7 +93,7 @@ class EmbeddingClassifier:
         vector = self._embedder.embed([text])[0]
         reading = read(text)
         scores = self._layer_scores(self._head.routes, vector, text, reading)
-        return _Heard(vector, reading, scores)
+        return _Heard(vector, reading, _with_words(scores, text))
 
     def _layer_scores(
         self, layer: Layer, vector: Vector, text: str, reading: Reading
@@ -107,6 +111,20 @@ class EmbeddingClassifier:
             return ""
         near = earlier[::-1][: self._memory_turns]
         return next((turn for turn in near if len(turn) >= TELLING_CHARS), "".join(near[:1]))
+
+
+def _with_words(scores: Mapping[str, float], text: str) -> dict[str, float]:
+    """The scores with the weights of the words; those know no routes of one's own."""
+    logits, known = weights.shipped().logits(text)
+    if not known:
+        return dict(scores)
+    told = weights.shares(logits)
+    unknown = max(told.values())
+    joint = {
+        route: math.log(max(score, 1e-6)) + WORDS * math.log(max(told.get(route, unknown), 1e-6))
+        for route, score in scores.items()
+    }
+    return weights.shares(joint)
 
 
 def _in_words(scores: dict[str, float]) -> str:

@@ -8,6 +8,9 @@ The rules, first match wins:
 3. careful reasoning, mathematics, a long turn             -> large
 4. writing, explaining, plain questions, small talk        -> fast
 5. nothing of these: what the turns before it spoke of, else fast
+
+Beside the rule stand the words themselves, each with a learned weight: they decide where no
+rule speaks, and may overrule one.
 """
 
 import re
@@ -18,10 +21,11 @@ from router.asks import asked_for_claude
 from router.conversation import Conversation
 from router.signals import estimate_tokens
 from router.verdict import ROUTES, Verdict
+from router.weights import Weights, shares
+from router.weights import shipped as shipped_weights
 from router.words import folded
 
 NAME = "keywords"
-VERSION = "2"
 
 #: Estimated tokens from which a turn counts as long.
 LONG_TOKENS = 120
@@ -31,6 +35,9 @@ OPENING_CHARS = 30
 FOLLOW_UP_CHARS = 80
 #: How sure one may be of a turn for which no rule speaks: most often it is small talk.
 UNSPOKEN = 0.47
+#: What a rule counts beside the weights of the words, in log odds; one that an earlier turn
+#: has spoken, about which the words of a short turn know little.
+RULE, EARLIER_RULE = 1.2, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +89,49 @@ class KeywordClassifier:
     """The rules above, as a classifier."""
 
     name = NAME
-    version = VERSION
 
-    def __init__(self, memory_turns: int = 3) -> None:
-        """`memory_turns`: how many turns before the last one are heard."""
+    def __init__(self, memory_turns: int = 3, weights: Weights | None = None) -> None:
+        """`memory_turns`: how many turns before the last one are heard. `weights`: what the
+        words speak for, if not what comes with the fleet; without routes, rules alone decide.
+        """
         self._memory_turns = memory_turns
+        self._weights = shipped_weights() if weights is None else weights
+        self.version = f"3-{self._weights.version}"
 
     def classify(self, conversation: Conversation) -> Verdict:
         """The verdict on the last turn; the turns before it say what the talk is about."""
         turns = conversation.user_turns
         last = conversation.last
-        verdict = _heard(last, turns[:-1][::-1][: self._memory_turns])
-        ask = asked_for_claude(last)
-        if not ask:
-            return verdict
-        why = (f"the words {ask!r} ask for an external model",)
-        scores = {route: score * 0.05 for route, score in verdict.scores.items()}
-        scores["claude"] = 0.95
-        return Verdict("claude", 0.95, why, NAME, scores, verdict.domain, version=VERSION)
+        judged, domain = _heard(last, turns[:-1][::-1][: self._memory_turns])
+        if ask := asked_for_claude(last):
+            scores = {route: score * 0.05 for route, score in _spread(judged).items()}
+            scores["claude"] = 0.95
+            judged = _Judgement("claude", 0.95, f"the words {ask!r} ask for an external model")
+        elif self._weights.routes:
+            judged, scores = self._weighed(last, judged)
+        else:
+            scores = _spread(judged)
+        return Verdict(
+            judged.route, judged.confidence, (judged.why,), NAME, scores, domain, self.version
+        )
+
+    def _weighed(self, turn: str, judged: "_Judgement") -> "tuple[_Judgement, dict[str, float]]":
+        """The rule's judgement, and what the words of the turn say to it."""
+        logits, known = self._weights.logits(turn)
+        if not known:
+            return judged, _spread(judged)
+        logits[judged.route] += judged.weight
+        scores = shares(logits)
+        route = max(scores, key=lambda route: scores[route])
+        why = judged.why
+        if route != judged.route or not judged.weight:
+            words = ", ".join(map(repr, self._weights.loudest(known, route)))
+            why = f"the words {words} speak for {route}" if words else f"all in all, {route}"
+        return _Judgement(route, scores[route], why), scores
 
 
-def _heard(last: str, before: tuple[str, ...]) -> Verdict:
-    """The verdict on a turn, or what it inherits from the turns before it."""
+def _heard(last: str, before: tuple[str, ...]) -> "tuple[_Judgement, str]":
+    """The judgement on a turn, or what it inherits from the turns before it; the domain."""
     own, reading = _judge(last)
     domain = reading.domain
     if own is None or (own.route == "fast" and _follows_up(last)):
@@ -111,8 +139,9 @@ def _heard(last: str, before: tuple[str, ...]) -> Verdict:
             earlier, _ = _judge(turn)
             if earlier and not (earlier.route == "fast" and _follows_up(turn)):
                 why = f"goes on with an earlier turn: {earlier.why}"
-                return _verdict(_Judgement(earlier.route, earlier.confidence * 0.8, why), domain)
-    return _verdict(own or _Judgement("fast", UNSPOKEN, "no rule speaks for it"), domain)
+                sure = earlier.confidence * 0.8
+                return _Judgement(earlier.route, sure, why, EARLIER_RULE), domain
+    return own or _Judgement("fast", UNSPOKEN, "no rule speaks for it", 0.0), domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +150,15 @@ class _Judgement:
     #: How often the rule is right.
     confidence: float
     why: str
+    #: What it counts beside the words.
+    weight: float = RULE
 
 
-def _verdict(judged: _Judgement, domain: str) -> Verdict:
+def _spread(judged: _Judgement) -> dict[str, float]:
     """The rest of the certainty is spread over the other routes."""
     others = [route for route in ROUTES if route not in (judged.route, "claude")]
     scores = {route: (1 - judged.confidence) / len(others) for route in others}
-    scores[judged.route] = judged.confidence
-    return Verdict(
-        judged.route, judged.confidence, (judged.why,), NAME, scores, domain, version=VERSION
-    )
+    return scores | {judged.route: judged.confidence}
 
 
 def _follows_up(turn: str) -> bool:

@@ -6,6 +6,7 @@ It gives the rules an opinion where none of them speaks, and the embedding a sec
 import json
 import math
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,7 @@ class Weights:
     routes: tuple[str, ...]
     bias: Sequence[float]
     of: Mapping[str, Sequence[float]]
+    version: str = ""
 
     def logits(self, turn: str) -> tuple[dict[str, float], list[str]]:
         """The log odds of each route, and the terms that are known."""
@@ -80,5 +82,7 @@ def shares(logits: Mapping[str, float]) -> dict[str, float]:
 @cache
 def shipped() -> Weights:
     """The table that comes with the fleet."""
-    raw = json.loads(PATH.read_text(encoding="utf-8"))
-    return Weights(tuple(raw["routes"]), raw["bias"], raw["words"])
+    text = PATH.read_bytes()
+    raw = json.loads(text)
+    version = f"{zlib.crc32(text):08x}"
+    return Weights(tuple(raw["routes"]), raw["bias"], raw["words"], version)

@@ -8,11 +8,14 @@ import pytest
 from router.conversation import Conversation
 from router.keywords import KeywordClassifier
 from router.verdict import Verdict
+from router.weights import Weights
+
+RULES_ALONE = Weights((), (), {})
 
 
 def verdict(*turns: str, memory: int = 3) -> Verdict:
     """The verdict; its route is `unsure` where no rule speaks."""
-    found = KeywordClassifier(memory).classify(Conversation.saying(*turns))
+    found = KeywordClassifier(memory, RULES_ALONE).classify(Conversation.saying(*turns))
     return replace(found, route="unsure") if found.reasons == ("no rule speaks for it",) else found
 
 
@@ -199,7 +202,7 @@ def test_an_ask_leaves_the_scores_of_the_other_routes_in_their_order() -> None:
 
 
 def test_what_no_rule_speaks_for_is_small_talk_with_little_confidence() -> None:
-    found = KeywordClassifier().classify(Conversation.saying("hm"))
+    found = KeywordClassifier(3, RULES_ALONE).classify(Conversation.saying("hm"))
     assert (found.route, found.classifier) == ("fast", "keywords")
     assert found.confidence < 0.5
     assert found.reasons == ("no rule speaks for it",)
@@ -250,3 +253,28 @@ def test_a_huge_text_is_judged_in_no_time(piece: str) -> None:
     started = time.perf_counter()
     verdict(turn, turn, turn, turn)
     assert time.perf_counter() - started < 2  # really some ten milliseconds
+
+
+@pytest.mark.parametrize(
+    ("turn", "route"),
+    [
+        ("remind me to water the plants", "tool"),
+        ("schalte das Licht im Flur aus", "tool"),
+        ("how many sides has a hexagon", "fast"),
+        ("Solve for x: 3x - 7 = 11", "large"),
+        ("buenas noches", "fast"),
+    ],
+)
+def test_words_with_weights_decide_where_no_rule_speaks(turn: str, route: str) -> None:
+    assert KeywordClassifier().classify(Conversation.saying(turn)).route == route
+
+
+def test_the_words_that_decided_are_named() -> None:
+    found = KeywordClassifier().classify(Conversation.saying("dim the bedroom lamp"))
+    assert found.route == "tool"
+    assert "speak for tool" in found.reasons[0]
+
+
+@pytest.mark.parametrize("turn", ["", " ", "🙂", "\ud800", "????", "12345"])
+def test_a_turn_without_known_words_is_small_talk(turn: str) -> None:
+    assert KeywordClassifier().classify(Conversation.saying(turn)).confidence < 0.6
