@@ -3,8 +3,7 @@
 import re
 from typing import Final
 
-#: Ways to say "not", "instead of", and the ones who shall not answer: the one spoken to, the
-#: local or the small model.
+#: Ways to say "not" or "instead of", each with the pattern of whom they may keep from answering.
 _NOT_YOU = (
     (
         "not|instead of|rather than|nor|don't want|skip",
@@ -62,7 +61,10 @@ _NOT_YOU = (
 
 
 def _by_first_letter(table: tuple[tuple[str, str], ...]) -> str:
-    """A pattern of such phrases as whole words, put so that few letters have to be tried."""
+    """A pattern of these phrases, which begin as whole words.
+
+    Each alternative begins with a plain letter: so the engine skips the places where none does.
+    """
     by_letter: dict[str, list[str]] = {}
     for openings, rest in table:
         for opening in openings.split("|"):

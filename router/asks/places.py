@@ -1,4 +1,4 @@
-"""What stands beside a name: the words left and right of it, and whose name it is. Pure."""
+"""What stands beside a name: the words left and right of it. Pure."""
 
 import re
 import unicodedata
