@@ -46,7 +46,7 @@ class EmbeddingClassifier:
                 f"{embedder.name!r}; fit it again with: fleet route fit"
             )
         self.version = head.version
-        self._embedder = embedder
+        self.embedder = embedder
         self._head = head
         self._memory_turns = memory_turns
 
@@ -84,7 +84,7 @@ class EmbeddingClassifier:
         )
 
     def _hear(self, text: str) -> _Heard:
-        vector = self._embedder.embed([text])[0]
+        vector = self.embedder.embed([text])[0]
         reading = read(text)
         scores = self._layer_scores(self._head.routes, vector, text, reading)
         return _Heard(vector, reading, scores)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fleet.errors import ConfigError
 from fleet.routing import Route
@@ -57,7 +58,7 @@ def _read(file: Path) -> Iterator[Example]:
 class Labelled:
     """One line of a file to be judged on: messages, and the routes that are right."""
 
-    messages: tuple[dict[str, str], ...]
+    messages: tuple[dict[str, Any], ...]
     routes: tuple[str, ...]
     source: str = ""
     lang: str = ""
@@ -73,7 +74,7 @@ def labelled(file: Path) -> list[Labelled]:
         ConfigError: the file cannot be read, or a line is not of that form; it names the line.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from None
     found = [_labelled(file, n, line) for n, line in enumerate(lines, 1) if line.strip()]
@@ -88,7 +89,7 @@ def _labelled(file: Path, number: int, line: str) -> Labelled:
 
     try:
         raw = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise wrong(f"not valid JSON: {error}") from None
     if not isinstance(raw, dict):
         raise wrong("it must be an object")
@@ -100,7 +101,14 @@ def _labelled(file: Path, number: int, line: str) -> Labelled:
         messages = [{"role": "user", "content": raw["query"]}]
     if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
         raise wrong("give `query`, a text, or `messages`, a list of turns")
+    if not all(_is_turn(message) for message in messages):
+        raise wrong("a turn has a `role`, a text, and `content`, a text or a list of parts")
     texts = {key: str(raw.get(key) or "") for key in ("source", "lang", "kind", "id")}
     return Labelled(
         tuple(messages), tuple(routes), texts["source"], texts["lang"], texts["kind"], texts["id"]
     )
+
+
+def _is_turn(message: dict[str, Any]) -> bool:
+    content = message.get("content")
+    return isinstance(message.get("role"), str) and isinstance(content, str | list | None)

@@ -1,17 +1,30 @@
 """The command line of `fleet route`. What it does is imported when it is called."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="What the router decided, and what came of it.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from fleet.routing import Classifier as Name
+    from fleet.settings import Settings
+
+app = typer.Typer(help="What the router decides, and what came of it.", no_args_is_help=True)
 
 Since = Annotated[str, typer.Option(help="How far back: 90s, 30m, 24h, 7d.")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration (TOML).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
 Experiment = Annotated[str, typer.Argument(help="Name of an experiment in `[router]`.")]
 Out = Annotated[Path | None, typer.Option(help="File to write; by default standard output.")]
+Preset = Annotated[str | None, typer.Option(help="A ready-made configuration, such as `demo`.")]
+Lines = Annotated[Path, typer.Argument(metavar="FILE", help="Lines of JSON: query and route.")]
+Classifier = Annotated[
+    str | None,
+    typer.Option(help="cascade, embedding, keywords or llm; by default as configured."),
+]
+Least = Annotated[
+    float | None, typer.Option("--min-accuracy", min=0, max=1, help="Exit with 1 below this.")
+]
 
 
 @app.command()
@@ -38,6 +51,42 @@ def export(since: Since = "7d", out: Out = None, config: Config = None) -> None:
     from cli.route.export import run
 
     run(config, _window(since), out)
+
+
+@app.command("eval")
+def evaluate(
+    file: Lines,
+    classifier: Classifier = None,
+    min_accuracy: Least = None,
+    as_json: Json = False,
+    config: Config = None,
+    preset: Preset = None,
+) -> None:
+    """Decide queries whose route is known, and show how often it is found."""
+    from cli.route.evaluate import run
+
+    settings, name = _settings(config, preset), _name(classifier)
+    raise typer.Exit(run(settings, file, name, min_accuracy, as_json))
+
+
+def _name(classifier: str | None) -> "Name | None":
+    from typing import get_args
+
+    from fleet.routing import Classifier as Name
+
+    names: tuple[Name, ...] = get_args(Name)
+    found = next((name for name in names if name == classifier), None)
+    if classifier and not found:
+        told = f"{classifier!r} is none; there are: {', '.join(names)}"
+        raise typer.BadParameter(told, param_hint="--classifier")
+    return found
+
+
+def _settings(config: Path | None, preset: str | None) -> "Settings":
+    from cli.solo import settings_of_role
+    from fleet.settings import preset_path
+
+    return settings_of_role(config or (preset_path(preset) if preset else None))[0]
 
 
 def _window(since: str) -> int:

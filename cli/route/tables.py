@@ -1,0 +1,12 @@
+"""Tables as the commands of `fleet route` draw them."""
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+
+def titled(title: str, *columns: str) -> Table:
+    """A table with a title and its first columns, to which rows are to be added."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column)
+    return table
