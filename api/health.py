@@ -46,15 +46,15 @@ async def look(fleet: State) -> dict[str, Any]:
     except StoreUnavailable as error:
         redis = refusal or error.message
         return {"status": "down", "version": __version__, "redis": redis, "problems": [redis]}
-    routers = sum(node["role"] == "router" for node in nodes)
+    routers = [node for node in nodes if node["role"] == "router"]
     enabled = fleet.settings.catalogue.enabled
     models = {m.name: _model(m, nodes, queued[m.queue]) for m in enabled}
     local = [models[m.name] for m in enabled if not m.external]
     return {
-        "status": "down" if refusal else _word(routers, local or list(models.values())),
+        "status": "down" if refusal else _word(len(routers), local or list(models.values())),
         "version": __version__,
         "redis": refusal or "ok",
-        "router": {"workers": routers, "queued": queued[ROUTER_QUEUE]},
+        "router": _router(routers, queued[ROUTER_QUEUE]),
         "models": models,
         "problems": problems(refusal, routers, models),
     }
@@ -67,6 +67,13 @@ async def _refusal(fleet: State) -> str:
     except StoreUnavailable as error:
         return error.message
     return ""
+
+
+def _router(routers: list[dict[str, Any]], queued: int) -> dict[str, Any]:
+    """How many there are, and who decides in the one that started last."""
+    latest: dict[str, Any] = max(routers, key=lambda node: int(node["since"]), default={})
+    told: dict[str, Any] = {key: latest[key] for key in ("classifier", "version") if key in latest}
+    return {"workers": len(routers), "queued": queued, **told}
 
 
 def _model(model: Model, nodes: list[dict[str, Any]], queued: int) -> dict[str, Any]:

@@ -1,14 +1,18 @@
 """What is wrong with a fleet, and what helps, in words. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
-def problems(redis: str, routers: int, models: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def problems(
+    redis: str, routers: Sequence[Mapping[str, Any]], models: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
     """One sentence for each thing that is wrong, with its cure; the worst first."""
     found = [redis] if redis else []
     if not routers:
         found.append("No router lives: start one with `fleet router`.")
+    failed = {name: why for node in routers for name, why in node.get("failed", {}).items()}
+    found += [f"The classifier `{name}` does not work: {why}." for name, why in failed.items()]
     return [*found, *(text for name, model in models.items() for text in _of_model(name, model))]
 
 

@@ -154,7 +154,8 @@ def softmax_regression(
     penalty = np.full((columns + 1, 1), ridge)
     penalty[-1] = 1e-6  # the bias is free
     bound = np.linalg.inv(full.T @ (full * weights[:, None]) / 2 + np.diag(penalty[:, 0]))
-    found = ahead = np.zeros((columns + 1, classes))
+    found: Matrix = np.zeros((columns + 1, classes))
+    ahead = found
     speed = 1.0
     for _ in range(rounds):
         logits = full @ ahead
@@ -162,14 +163,14 @@ def softmax_regression(
         odds /= odds.sum(axis=1, keepdims=True)
         slope = full.T @ ((odds - target) * weights[:, None]) + penalty * ahead
         step = bound @ slope
-        new = ahead - step
+        new: Matrix = ahead - step
         if np.abs(step).max() < tolerance:
             return new
         turned_back = float((slope * (new - found)).sum()) > 0
         faster = 1.0 if turned_back else (1 + (1 + 4 * speed**2) ** 0.5) / 2
         ahead = new if turned_back else new + (speed - 1) / faster * (new - found)
         found, speed = new, faster
-    return np.asarray(found, np.float64)
+    return found
 
 
 def stored_vectors(embedder: str) -> dict[str, Vector]:
@@ -179,7 +180,9 @@ def stored_vectors(embedder: str) -> dict[str, Vector]:
         return {}
     with np.load(path) as raw:
         rows = raw["rows"].astype(np.float32) * raw["scales"].astype(np.float32)[:, None]
-        return dict(zip(raw["keys"].tolist(), rows, strict=True))
+        keys: list[str] = raw["keys"].tolist()
+        vectors: dict[str, Vector] = dict(zip(keys, rows, strict=True))
+        return vectors
 
 
 def store_vectors(material: Material, embedder: str, path: Path | None = None) -> None:

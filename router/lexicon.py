@@ -138,7 +138,7 @@ _CODE = (
 
 #: Texts that are made for their own sake.
 _CREATIVE = (
-    r"poems?|poetry|haikus?|limericks?|sonnets?|rhym\w+|verses?|lyrics|songs?|rap|stor(?:y|ies)|tales?"
+    r"poem|poems|poetry|haiku|haikus|limericks?|sonnets?|rhym\w+|verses?|lyrics|songs?|rap|stor(?:y|ies)|tales?"
     r"|novel|fiction|fairy tale|screenplay|monologue|dialogue|role[- ]?play|pretend|imagine|act as"
     r"|slogans?|taglines?|jingle|ad copy|blog post|toast|speech|love letter|caption|character",
     r"gedichte?|reim\w*|märchen|geschichte über|lied(?:text)?|poème|conte|chanson|histoire sur"
@@ -197,9 +197,9 @@ def find(text: str) -> dict[str, re.Match[str]]:
     passes = _ALL if not text.isascii() and _ANY_UNSPACED.search(text) else _SPACED
     for pattern, kinds in passes:
         for match in pattern.finditer(text):
-            kind = kinds[match.lastindex or 0]
-            if kind not in found or match.start() < found[kind].start():
-                found[kind] = match
+            for kind in kinds[match.lastindex or 0]:
+                if kind not in found or match.start() < found[kind].start():
+                    found[kind] = match
     return found
 
 
@@ -215,29 +215,37 @@ def _alternatives(pattern: str) -> list[str]:
     return parts
 
 
-def _passes(*, unspaced: bool) -> list[tuple[re.Pattern[str], list[str]]]:
-    """Patterns that find the words of all lists, with the kind of each group, from 1.
+#: The kinds of one group's words.
+_Kinds = tuple[str, ...]
+
+
+def _passes(*, unspaced: bool) -> list[tuple[re.Pattern[str], list[_Kinds]]]:
+    """Patterns that find the words of all lists, with the kinds of each group, from 1.
 
     Words of one first letter stand together: the engine tries alternatives one after the
     other, so some thirty letters and then few words instead of hundreds; and where no word
     begins with a letter, it does not try at all. Words that begin with something else have
     a pattern of their own.
     """
-    by_letter: dict[str, dict[str, list[str]]] = {}
+    kinds_of: dict[str, _Kinds] = {}
     for kind, lists in _LISTS.items():
         chosen = [words for words in lists if bool(_ANY_UNSPACED.search(words)) == unspaced]
         for word in _alternatives("|".join(chosen)):
-            literal = re.match(r"\w(?![?*+{])", word)
-            first = literal[0] if literal else ""
-            by_letter.setdefault(first, {}).setdefault(kind, []).append(word[len(first) :])
+            kinds_of[word] = (*kinds_of.get(word, ()), kind)
+    by_letter: dict[str, dict[_Kinds, list[str]]] = {}
+    for word, kinds in kinds_of.items():
+        literal = re.match(r"\w(?![?*+{])", word)
+        first = literal[0] if literal else ""
+        by_letter.setdefault(first, {}).setdefault(kinds, []).append(word[len(first) :])
     odd = {"": by_letter.pop("", {})}
     return [_pass(by_letter, unspaced=unspaced), _pass(odd, unspaced=unspaced)]
 
 
 def _pass(
-    by_letter: Mapping[str, Mapping[str, list[str]]], *, unspaced: bool
-) -> tuple[re.Pattern[str], list[str]]:
-    kinds, letters = [""], []
+    by_letter: Mapping[str, Mapping[_Kinds, list[str]]], *, unspaced: bool
+) -> tuple[re.Pattern[str], list[_Kinds]]:
+    kinds: list[_Kinds] = [()]
+    letters = []
     for first, words in by_letter.items():
         kinds += words
         rest = "|".join(f"({'|'.join(endings)})" for endings in words.values())

@@ -27,6 +27,8 @@ class Stack:
             "FLEET_CONFIG": str(self.config),
             "FLEET_REDIS_URL": redis_url,
             "FLEET_API__PORT": str(self.port),
+            # What tells the fake servers how to behave looks like code to an embedding.
+            "FLEET_ROUTER__CLASSIFIER": "keywords",
             **env,
         }
         #: The latest process of each name, and all that were ever started.

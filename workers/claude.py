@@ -4,7 +4,6 @@ Only the worker of such a model imports this module: the SDK costs two seconds a
 78 MB at import.
 """
 
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 

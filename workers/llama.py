@@ -10,7 +10,6 @@ Elsewhere closing the connection is what frees the server's slot.
 
 import asyncio
 import json
-import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -99,9 +98,7 @@ class LlamaServer:
         self._host, self._tls = parts.hostname or "127.0.0.1", parts.scheme == "https"
         self._port = parts.port or (443 if self._tls else 80)
         self._base = parts.path
-        self._authorization = (
-            f"Authorization: Bearer {model.api_key}\r\n" if model.api_key else ""
-        )
+        self._authorization = f"Authorization: Bearer {model.api_key}\r\n" if model.api_key else ""
         self._spare: asyncio.Task[Streams] | None = None
         self._control = Control(
             self._host,

@@ -22,7 +22,10 @@ from fleet.records import pairs
 from fleet.request import FeedbackRequest
 from fleet.rows import Feedback, Outcome, Row, Shadow
 from fleet.settings import Settings
+from router.classifiers import Classifiers
+from router.deciding import Decider
 from router.service import Router
+from router.standing import Watch
 from tests.support import Valkey, decision
 
 MODELS: Any = (
@@ -173,7 +176,10 @@ async def test_a_router_that_meets_a_full_line_sends_the_job_on_and_says_why(
         for _ in range(4):
             await routed(ledger)
         job_id = await created(ledger, "hello", candidates=["tool"])
-        await Router(ledger, settings_for(redis_url)).route("")
+        settings = settings_for(redis_url)
+        decider = Decider(settings, Classifiers(settings))
+        await Router(ledger, decider, Watch(ledger, settings)).route("")
+        await decider.aclose()
         job = await loaded(ledger, job_id)
         assert (job.status, job.plan, job.model) == (Status.ROUTED, ("fast", "tool"), "tool")
         assert job.reasons[-1] == "the line of 'fast' is full"

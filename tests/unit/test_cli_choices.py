@@ -171,7 +171,7 @@ def fleet(tmp_path: Path, *argv: str, **environ: str) -> "subprocess.CompletedPr
     ("argv", "environ", "said"),
     [
         (["up", "--config", "/no/such.toml"], {}, "/no/such.toml: no such file"),
-        (["up", "--preset", "dmeo"], {}, "no preset 'dmeo'; there are: demo"),
+        (["up", "--preset", "dmeo"], {}, "no preset 'dmeo'; there are: by-domain, demo"),
         (["worker", "fats"], {}, "no model 'fats' in the catalogue; there are: fast, tool"),
         (["worker", "claude"], {}, "ANTHROPIC_API_KEY is not set"),
         (["api"], {"FLEET_API__HOST": "0.0.0.0"}, "set FLEET_API__KEY"),

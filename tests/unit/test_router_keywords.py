@@ -1,19 +1,19 @@
 """Which words lead to which route."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from router.keywords import Verdict, classify
+from router.conversation import Conversation
+from router.keywords import KeywordClassifier
+from router.verdict import Verdict
 
-ROUTES = ("fast", "tool", "large", "claude")
 
-
-def verdict(
-    *turns: str, default: str = "unsure", memory: int = 3, routes: object = ROUTES
-) -> Verdict:
-    assert isinstance(routes, tuple)
-    return classify(turns, default_route=default, memory_turns=memory, routes=routes)
+def verdict(*turns: str, memory: int = 3) -> Verdict:
+    """The verdict; its route is `unsure` where no rule speaks."""
+    found = KeywordClassifier(memory).classify(Conversation.saying(*turns))
+    return replace(found, route="unsure") if found.reasons == ("no rule speaks for it",) else found
 
 
 @pytest.mark.parametrize(
@@ -192,25 +192,40 @@ def test_an_ask_for_claude_holds_for_its_own_turn_only() -> None:
     assert verdict("Use Claude for this", "hm").route == "unsure"
 
 
-def test_an_ask_for_a_claude_that_is_not_there_is_noted_and_the_other_rules_decide() -> None:
-    found = verdict("Use Claude: compare Rust and Go", routes=("fast", "tool", "large"))
-    assert found.route == "large"
-    assert found.reasons == (
-        "the words 'Use Claude' ask for an external model",
-        "no enabled model serves the route 'claude'",
-        "the word 'compare' asks for careful reasoning",
-    )
+def test_an_ask_leaves_the_scores_of_the_other_routes_in_their_order() -> None:
+    found = verdict("Use Claude: compare Rust and Go")
+    assert found.reasons == ("the words 'Use Claude' ask for an external model",)
+    assert (found.route, found.runner_up) == ("claude", "large")
 
 
-def test_what_no_rule_speaks_for_takes_the_default_route_with_little_confidence() -> None:
-    found = verdict("hm", default="tool")
-    assert (found.route, found.classifier) == ("tool", "keywords")
+def test_what_no_rule_speaks_for_is_small_talk_with_little_confidence() -> None:
+    found = KeywordClassifier().classify(Conversation.saying("hm"))
+    assert (found.route, found.classifier) == ("fast", "keywords")
     assert found.confidence < 0.5
-    assert found.reasons == ("no rule speaks for it: the default route",)
+    assert found.reasons == ("no rule speaks for it",)
+
+
+def test_the_scores_are_shares_and_the_route_has_the_largest() -> None:
+    for turn in ("hm", "Weather in Paris", "Compare Rust and Go", "Write a poem"):
+        found = KeywordClassifier().classify(Conversation.saying(turn))
+        assert sum(found.scores.values()) == pytest.approx(1)
+        assert found.scores[found.route] == max(found.scores.values()) == found.confidence
+
+
+@pytest.mark.parametrize(
+    ("turn", "domain"),
+    [
+        ("Write a Python function that sorts", "code"),
+        ("Write a poem about autumn", "creative"),
+        ("How old is Rome?", "general"),
+    ],
+)
+def test_the_words_tell_the_domain(turn: str, domain: str) -> None:
+    assert verdict(turn).domain == domain
 
 
 @pytest.mark.parametrize("turns", [(), ("",), ("   ",), ("🙂",), ("\ud800",)])
-def test_a_conversation_without_words_takes_the_default_route(turns: tuple[str, ...]) -> None:
+def test_for_a_conversation_without_words_no_rule_speaks(turns: tuple[str, ...]) -> None:
     assert verdict(*turns).route == "unsure"
 
 

@@ -8,11 +8,12 @@ import pytest
 from fleet.catalogue import Catalogue, Model
 from fleet.decision import Decision
 from fleet.errors import ConfigError, InvalidRequest
-from router.keywords import Verdict
-from router.policy import decide, tokens_needed
+from router.conversation import Conversation
+from router.policy import Setting, decide, needs_verdict
 from router.signals import Signals
+from router.verdict import Verdict
 
-SIGNALS = Signals(asked_model="auto", user_turns=("hi",), has_tools=False, tokens=10)
+SIGNALS = Signals("auto", Conversation.saying("hi"), has_tools=False, tokens=10)
 
 
 def model(name: str, **fields: Any) -> Model:
@@ -33,7 +34,8 @@ def decided(
     route: str = "fast", catalogue: Catalogue = THREE, asked: str = "auto", **fields: Any
 ) -> Decision:
     signals = replace(SIGNALS, asked_model=asked, **fields)
-    return decide(signals, Verdict(route, 0.5, ("a reason",)), catalogue)
+    verdict = Verdict(route, 0.5, ("a reason",), "keywords") if needs_verdict(signals) else None
+    return decide(signals, verdict, Setting(catalogue))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_when_no_model_holds_the_conversation_the_one_with_the_largest_context_t
 )
 def test_the_answer_needs_the_room_that_it_may_take(max_tokens: int | None, needed: int) -> None:
     signals = replace(SIGNALS, tokens=100, max_tokens=max_tokens)
-    assert tokens_needed(signals, model("fast", context=4096, max_tokens=2048)) == needed
+    assert signals.tokens_needed(model("fast", context=4096, max_tokens=2048)) == needed
 
 
 def test_without_an_enabled_model_nothing_can_be_decided() -> None:

@@ -163,7 +163,7 @@ def test_a_mistake_in_the_variable_of_keys_never_shows_them(
 def test_a_missing_file_and_a_missing_preset_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.toml: no such file"):
         load(tmp_path / "nowhere.toml")
-    with pytest.raises(ConfigError, match="no preset 'nothing'; there are: demo"):
+    with pytest.raises(ConfigError, match="no preset 'nothing'; there are: by-domain, demo"):
         preset_path("nothing")
 
 
