@@ -14,6 +14,8 @@ from router.keywords import Reading, read
 from router.verdict import Verdict
 
 NAME = "embedding"
+#: What `fleet route fit` writes into `FLEET_HOME`.
+FITTED = "route-head.json"
 #: A turn that is longer does not lean on what was said before it.
 FOLLOW_UP_CHARS = 80
 #: A turn before it that is shorter does not tell what the talk is about.
@@ -116,7 +118,7 @@ def head_path(settings: Router, home: Path) -> Path | None:
     """The head that `fleet route fit` wrote; None if there is none and none is named."""
     if settings.head:
         return Path(settings.head)
-    fitted = home / "route-head.json"
+    fitted = home / FITTED
     return fitted if fitted.is_file() else None
 
 
@@ -127,13 +129,9 @@ def load(settings: Router, home: Path) -> EmbeddingClassifier:
         ConfigError: nothing is installed, or the head cannot be used.
         ImportError, OSError, RuntimeError: an embedder does not work here.
     """
-    names = embedders.installed()
-    if not names:
-        raise ConfigError(
-            "no embedding is installed; get one with: pip install 'chat-fleet[embedding]'"
-        )
+    best = embedders.best()
     path = head_path(settings, home)
     head = Head.read(path) if path else None
-    name = head.embedder if head and head.embedder in names else names[0]
+    name = head.embedder if head and head.embedder in embedders.installed() else best
     head = head or Head.read(DATA / f"head-{name}.json")
     return EmbeddingClassifier(embedders.load(name, settings.threads), head, settings.memory_turns)

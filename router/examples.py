@@ -21,9 +21,12 @@ class Example:
     route: str
     #: `code`, `creative` or `general`; empty if nobody said.
     domain: str = ""
-    #: Where it is from: `ours`, the name of a public set, `configuration`, `feedback`.
+    #: Where it is from: `ours`, the name of a public set, `configuration` (the `description`
+    #: of a route stands for itself), `feedback`.
     source: str = "ours"
     lang: str = ""
+    #: The file it was read from, without its ending; empty if from none.
+    file: str = ""
 
 
 @cache
@@ -36,14 +39,18 @@ def shipped() -> tuple[Example, ...]:
 def of_routes(routes: Iterable[Route]) -> tuple[Example, ...]:
     """The examples of a configuration's own routes; a description is one as well."""
     return tuple(
-        Example(query, route.name, source="configuration")
+        Example(query, route.name, source=source)
         for route in routes
-        for query in (*route.examples, *filter(None, [route.description]))
+        for source, queries in (
+            ("configuration", route.examples),
+            ("description", filter(None, [route.description.strip()])),
+        )
+        for query in queries
     )
 
 
 def _read(file: Path) -> Iterator[Example]:
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8").rstrip("\n").split("\n"):
         raw = json.loads(line)
         yield Example(
             raw["query"],
@@ -51,6 +58,7 @@ def _read(file: Path) -> Iterator[Example]:
             raw.get("domain", ""),
             raw.get("source", "ours"),
             raw.get("lang", ""),
+            file.stem,
         )
 
 

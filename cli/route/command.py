@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from fleet.routing import Classifier as Name
     from fleet.settings import Settings
 
+#: Further back than there is any feedback.
+FOREVER_MS = 10**15
+
 app = typer.Typer(help="What the router decides, and what came of it.", no_args_is_help=True)
 
 Since = Annotated[str, typer.Option(help="How far back: 90s, 30m, 24h, 7d.")]
@@ -21,6 +24,15 @@ Lines = Annotated[Path, typer.Argument(metavar="FILE", help="Lines of JSON: quer
 Classifier = Annotated[
     str | None,
     typer.Option(help="cascade, embedding, keywords or llm; by default as configured."),
+]
+FromFeedback = Annotated[
+    bool, typer.Option("--from-feedback", help="Also from what callers have said of routes.")
+]
+FeedbackSince = Annotated[
+    str | None, typer.Option(help="Only feedback of the last 90s, 30m, 24h, 7d; by default all.")
+]
+HeadOut = Annotated[
+    Path | None, typer.Option(help="File to write; by default where a router looks for it.")
 ]
 Least = Annotated[
     float | None, typer.Option("--min-accuracy", min=0, max=1, help="Exit with 1 below this.")
@@ -67,6 +79,30 @@ def evaluate(
 
     settings, name = _settings(config, preset), _name(classifier)
     raise typer.Exit(run(settings, file, name, min_accuracy, as_json))
+
+
+@app.command()
+def fit(
+    from_feedback: FromFeedback = False,
+    since: FeedbackSince = None,
+    out: HeadOut = None,
+    as_json: Json = False,
+    config: Config = None,
+    preset: Preset = None,
+) -> None:
+    """Learn the routes from our examples, those in `[[router.routes]]`, and feedback."""
+    import os
+
+    from router import embedders
+
+    embedder = embedders.best()
+    # Before numpy comes in: its products are narrow here, and threads only get in their way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from cli.route.fit import Wanted, run
+
+    window_ms = _window(since) if since else FOREVER_MS
+    wanted = Wanted(embedder, window_ms if from_feedback or since else None, out)
+    run(_settings(config, preset), wanted, as_json)
 
 
 def _name(classifier: str | None) -> "Name | None":
