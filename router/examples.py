@@ -107,9 +107,9 @@ def _labelled(file: Path, number: int, line: str) -> Labelled:
     messages = raw.get("messages")
     if messages is None and isinstance(raw.get("query"), str):
         messages = [{"role": "user", "content": raw["query"]}]
-    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+    if not isinstance(messages, list):
         raise wrong("give `query`, a text, or `messages`, a list of turns")
-    if not all(_is_turn(message) for message in messages):
+    if not all(map(is_turn, messages)):
         raise wrong("a turn has a `role`, a text, and `content`, a text or a list of parts")
     texts = {key: str(raw.get(key) or "") for key in ("source", "lang", "kind", "id")}
     return Labelled(
@@ -117,6 +117,8 @@ def _labelled(file: Path, number: int, line: str) -> Labelled:
     )
 
 
-def _is_turn(message: dict[str, Any]) -> bool:
-    content = message.get("content")
-    return isinstance(message.get("role"), str) and isinstance(content, str | list | None)
+def is_turn(raw: Any) -> bool:
+    """Whether something that was read has the form of a message."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("role"), str):
+        return False
+    return isinstance(raw.get("content"), str | list | None)

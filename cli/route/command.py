@@ -25,6 +25,12 @@ Classifier = Annotated[
     str | None,
     typer.Option(help="cascade, embedding, keywords or llm; by default as configured."),
 ]
+Question = Annotated[str | None, typer.Argument(help="The text; `-` reads it from stdin.")]
+Talk = Annotated[
+    Path | None, typer.Option(help="JSON list of the turns before it (or of all of them).")
+]
+Model = Annotated[str, typer.Option("--model", "-m", help="Name of a model or route.")]
+Tools = Annotated[bool, typer.Option("--tools", help="As if the request brought tools.")]
 FromFeedback = Annotated[
     bool, typer.Option("--from-feedback", help="Also from what callers have said of routes.")
 ]
@@ -79,6 +85,23 @@ def evaluate(
 
     settings, name = _settings(config, preset), _name(classifier)
     raise typer.Exit(run(settings, file, name, min_accuracy, as_json))
+
+
+@app.command()
+def explain(
+    text: Question = None,
+    conversation: Talk = None,
+    model: Model = "auto",
+    tools: Tools = False,
+    as_json: Json = False,
+    config: Config = None,
+    preset: Preset = None,
+) -> None:
+    """Show why a text goes where it goes."""
+    from cli.route.explain import request_of, run
+
+    request = request_of(text, conversation, tools)
+    run(_settings(config, preset), request, model, as_json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from cli.lines import printable
 from cli.route import reading
 from cli.route.progress import progress
 from cli.route.report import percent
-from cli.route.tables import titled
+from cli.route.tables import cut, titled
 from cli.screen import err, out, print_json
 from fleet.errors import ConfigError, FleetFault
 from fleet.home import home
@@ -27,8 +27,8 @@ from router.fit import GIVEN, Lesson, fit, prepare
 from router.held_out import HeldOut, Recall
 from router.verdict import ROUTES
 
-#: Characters of an example that a warning shows, and examples that it names.
-SHOWN_CHARS, SHOWN_EXAMPLES = 60, 5
+#: Examples that a warning names.
+SHOWN_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def warnings(own: Iterable[Recall]) -> Iterator[str]:
     for each in own:
         if each.mostly_missed:
             other, n = next(iter(each.taken_for.items()))
-            texts = [_cut(text) for text, route in each.missed if route == other]
+            texts = [cut(text) for text, route in each.missed if route == other]
             shown = ", ".join(f'"{text}"' for text in texts[:SHOWN_EXAMPLES])
             yield (
                 f"Of the {each.n} examples of {each.route!r}, held out one by one, {n} are taken "
@@ -195,8 +195,3 @@ def _loaded(name: str, threads: int) -> embedders.Embedder:
 
 def _accuracies(groups: Mapping[str, Sequence[HeldOut]]) -> dict[str, float]:
     return {name: round(held_out.accuracy(group), 4) for name, group in groups.items()}
-
-
-def _cut(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN_CHARS else f"{line[: SHOWN_CHARS - 1]}…"
