@@ -118,7 +118,7 @@ def learned(settings: Settings, wanted: Wanted) -> Fitted:
         version=head.version,
         examples=len(examples),
         given=sum(example.source in GIVEN for example in examples),
-        routes=Counter(example.route for example in examples),
+        routes=dict(Counter(example.route for example in examples)),
         seconds=round(time.perf_counter() - began, 1),
         accuracy=accuracy,
         per_source=_accuracies(held_out.by_its_source(of_sources)),
