@@ -82,7 +82,7 @@ class Router(Strict):
     #: Who reads the words when no rule has spoken.
     classifier: Classifier = "cascade"
     #: A verdict less sure than this goes to `unsure_route`.
-    threshold: Share = 0.3
+    threshold: Share = 0.45
     #: The capable middle; where nobody serves it, the verdict stands.
     unsure_route: str = "tool"
     #: User turns before the last one that still say what the talk is about.

@@ -18,6 +18,8 @@ NAME = "embedding"
 FITTED = "route-head.json"
 #: A turn that is longer does not lean on what was said before it.
 FOLLOW_UP_CHARS = 80
+#: From here on a turn counts as an ask for an external model.
+ASKED = 0.45
 #: A turn before it that is shorter does not tell what the talk is about.
 TELLING_CHARS = 16
 
@@ -69,11 +71,11 @@ class EmbeddingClassifier:
             reasons = [f"the embedding says {_in_words(scores)}, with the turn before it"]
         ask = self._ask(last, own.vector) if mentions(last) else 0.0
         scores = {route: score * (1 - ask) for route, score in scores.items()} | {"claude": ask}
-        if ask >= 0.5:
+        if ask >= ASKED:
             words = asked_for_claude(last)
             quoted = f"the words {words!r} ask" if words else "the words ask"
             reasons = [f"{quoted} for an external model ({ask:.2f})"]
-        route = "claude" if ask >= 0.5 else max(own.scores, key=lambda route: scores[route])
+        route = "claude" if ask >= ASKED else max(own.scores, key=lambda route: scores[route])
         domains = self._layer_scores(self._head.domains, own.vector, last, own.reading)
         return Verdict(
             route,

@@ -30,7 +30,7 @@ OPENING_CHARS = 30
 #: Longer turns are not a follow-up to what was said before.
 FOLLOW_UP_CHARS = 80
 #: How sure one may be of a turn for which no rule speaks: most often it is small talk.
-UNSPOKEN = 0.35
+UNSPOKEN = 0.47
 
 
 @dataclass(frozen=True, slots=True)
