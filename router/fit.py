@@ -175,6 +175,13 @@ def softmax_regression(
     dropped whenever the step turns back (O'Donoghue and Candès, 2015).
     """
     rows, columns = given.shape
+    if columns > rows:
+        # The weights lie in the span of the rows, so as many columns are enough.
+        span, turned = np.linalg.qr(given.T)
+        few = softmax_regression(
+            turned.T, labels, classes, weights, ridge, tolerance=tolerance, rounds=rounds
+        )
+        return np.vstack([span @ few[:-1], few[-1:]])
     full = np.hstack([given, np.ones((rows, 1))])
     target = np.zeros((rows, classes))
     target[np.arange(rows), labels] = 1

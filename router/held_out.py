@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from router.embedding import ASKED
 from router.examples import Example
 from router.fit import GIVEN, Lesson, Progress
 from router.head import Layer
@@ -139,7 +140,7 @@ def _judged_fold(lesson: Lesson, fold: Sequence[int]) -> list[HeldOut]:
 
 def _route(lesson: Lesson, n: int, routes: Layer, asks: Layer | None) -> str:
     """The route of one example, as `EmbeddingClassifier` finds it."""
-    if asks and n in lesson.asks and asks.scores(lesson.asks[n]).get("ask", 0.0) >= 0.5:
+    if asks and n in lesson.asks and asks.scores(lesson.asks[n]).get("ask", 0.0) >= ASKED:
         return "claude"
     scores = routes.scores(lesson.rows[n])
     return max(scores, key=lambda route: scores[route])

@@ -24,6 +24,7 @@ from router import embedders, held_out
 from router.embedding import FITTED
 from router.examples import Example, of_routes, shipped
 from router.fit import GIVEN, Lesson, fit, prepare
+from router.head import Head
 from router.held_out import HeldOut, Recall
 from router.verdict import ROUTES
 
@@ -115,7 +116,7 @@ def learned(settings: Settings, wanted: Wanted) -> Fitted:
     return Fitted(
         path=str(path),
         embedder=wanted.embedder,
-        version=head.version,
+        version=Head.read(path).version,
         examples=len(examples),
         given=sum(example.source in GIVEN for example in examples),
         routes=dict(Counter(example.route for example in examples)),
