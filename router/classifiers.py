@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleet.errors import ConfigError, FleetError
 from fleet.home import where
@@ -15,6 +15,9 @@ from router.cascade import Cascade, Failures
 from router.conversation import Conversation
 from router.keywords import KeywordClassifier
 from router.verdict import Classifier
+
+if TYPE_CHECKING:
+    from router.embedding import EmbeddingClassifier
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +36,9 @@ class Classifiers:
         """A classifier with everything that stands in for it."""
         members: dict[Name, list[Classifier | None]] = {
             "keywords": [self._keywords],
-            "embedding": [self._embedding, self._keywords],
-            "cascade": [self._embedding, self._keywords],
-            "llm": [self._llm, self._embedding, self._keywords],
+            "embedding": [self.embedding, self._keywords],
+            "cascade": [self.embedding, self._keywords],
+            "llm": [self._llm, self.embedding, self._keywords],
         }
         router = self._settings.router
         return Cascade(
@@ -55,7 +58,7 @@ class Classifiers:
         }
 
     @cached_property
-    def _embedding(self) -> Classifier | None:
+    def embedding(self) -> "EmbeddingClassifier | None":
         """None where nothing is installed; what is installed and does not work is noted."""
         from router import embedding
 

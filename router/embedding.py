@@ -16,6 +16,8 @@ from router.keywords import Reading, read
 from router.verdict import Verdict
 
 NAME = "embedding"
+#: What `fleet route fit` writes into `FLEET_HOME`.
+FITTED = "route-head.json"
 #: A turn that is longer does not lean on what was said before it.
 FOLLOW_UP_CHARS = 80
 #: How much the weights of the words count beside the embedding.
@@ -52,7 +54,7 @@ class EmbeddingClassifier:
                 f"{embedder.name!r}; fit it again with: fleet route fit"
             )
         self.version = head.version
-        self._embedder = embedder
+        self.embedder = embedder
         self._head = head
         self._memory_turns = memory_turns
 
@@ -90,7 +92,7 @@ class EmbeddingClassifier:
         )
 
     def _hear(self, text: str) -> _Heard:
-        vector = self._embedder.embed([text])[0]
+        vector = self.embedder.embed([text])[0]
         reading = read(text)
         scores = self._layer_scores(self._head.routes, vector, text, reading)
         return _Heard(vector, reading, _with_words(scores, text))
@@ -136,7 +138,7 @@ def head_path(settings: Router, home: Path) -> Path | None:
     """The head that `fleet route fit` wrote; None if there is none and none is named."""
     if settings.head:
         return Path(settings.head)
-    fitted = home / "route-head.json"
+    fitted = home / FITTED
     return fitted if fitted.is_file() else None
 
 
@@ -147,13 +149,9 @@ def load(settings: Router, home: Path) -> EmbeddingClassifier:
         ConfigError: nothing is installed, or the head cannot be used.
         ImportError, OSError, RuntimeError: an embedder does not work here.
     """
-    names = embedders.installed()
-    if not names:
-        raise ConfigError(
-            "no embedding is installed; get one with: pip install 'chat-fleet[embedding]'"
-        )
+    best = embedders.best()
     path = head_path(settings, home)
     head = Head.read(path) if path else None
-    name = head.embedder if head and head.embedder in names else names[0]
+    name = head.embedder if head and head.embedder in embedders.installed() else best
     head = head or Head.read(DATA / f"head-{name}.json")
     return EmbeddingClassifier(embedders.load(name, settings.threads), head, settings.memory_turns)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from fleet.errors import ConfigError
 from fleet.routing import Route
@@ -20,9 +21,12 @@ class Example:
     route: str
     #: `code`, `creative` or `general`; empty if nobody said.
     domain: str = ""
-    #: Where it is from: `ours`, the name of a public set, `configuration`, `feedback`.
+    #: Where it is from: `ours`, the name of a public set, `configuration` (the `description`
+    #: of a route stands for itself), `feedback`.
     source: str = "ours"
     lang: str = ""
+    #: The file it was read from, without its ending; empty if from none.
+    file: str = ""
 
 
 @cache
@@ -35,14 +39,18 @@ def shipped() -> tuple[Example, ...]:
 def of_routes(routes: Iterable[Route]) -> tuple[Example, ...]:
     """The examples of a configuration's own routes; a description is one as well."""
     return tuple(
-        Example(query, route.name, source="configuration")
+        Example(query, route.name, source=source)
         for route in routes
-        for query in (*route.examples, *filter(None, [route.description]))
+        for source, queries in (
+            ("configuration", route.examples),
+            ("description", filter(None, [route.description.strip()])),
+        )
+        for query in queries
     )
 
 
 def _read(file: Path) -> Iterator[Example]:
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in file.read_text(encoding="utf-8").rstrip("\n").split("\n"):
         raw = json.loads(line)
         yield Example(
             raw["query"],
@@ -50,6 +58,7 @@ def _read(file: Path) -> Iterator[Example]:
             raw.get("domain", ""),
             raw.get("source", "ours"),
             raw.get("lang", ""),
+            file.stem,
         )
 
 
@@ -57,7 +66,7 @@ def _read(file: Path) -> Iterator[Example]:
 class Labelled:
     """One line of a file to be judged on: messages, and the routes that are right."""
 
-    messages: tuple[dict[str, str], ...]
+    messages: tuple[dict[str, Any], ...]
     routes: tuple[str, ...]
     source: str = ""
     lang: str = ""
@@ -73,7 +82,7 @@ def labelled(file: Path) -> list[Labelled]:
         ConfigError: the file cannot be read, or a line is not of that form; it names the line.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read: {error}") from None
     found = [_labelled(file, n, line) for n, line in enumerate(lines, 1) if line.strip()]
@@ -88,7 +97,7 @@ def _labelled(file: Path, number: int, line: str) -> Labelled:
 
     try:
         raw = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise wrong(f"not valid JSON: {error}") from None
     if not isinstance(raw, dict):
         raise wrong("it must be an object")
@@ -98,9 +107,18 @@ def _labelled(file: Path, number: int, line: str) -> Labelled:
     messages = raw.get("messages")
     if messages is None and isinstance(raw.get("query"), str):
         messages = [{"role": "user", "content": raw["query"]}]
-    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+    if not isinstance(messages, list):
         raise wrong("give `query`, a text, or `messages`, a list of turns")
+    if not all(map(is_turn, messages)):
+        raise wrong("a turn has a `role`, a text, and `content`, a text or a list of parts")
     texts = {key: str(raw.get(key) or "") for key in ("source", "lang", "kind", "id")}
     return Labelled(
         tuple(messages), tuple(routes), texts["source"], texts["lang"], texts["kind"], texts["id"]
     )
+
+
+def is_turn(raw: Any) -> bool:
+    """Whether something that was read has the form of a message."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("role"), str):
+        return False
+    return isinstance(raw.get("content"), str | list | None)

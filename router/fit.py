@@ -1,7 +1,7 @@
 """Learning a head from examples: softmax regression with a ridge, in numpy alone.
 
 Random splits flatter such a head by six to ten points, since queries of one source resemble
-each other; `left_out` holds out whole sources instead. Method and figures: docs/routing.md.
+each other; `router.held_out` holds out whole sources instead. Method and figures: docs/routing.md.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ OWN_WEIGHT = 60.0
 #: model answers well enough what the largest would answer better.
 LEAN = {"tool": 0.3, "large": -0.2}
 #: Sources of examples that the user gave.
-GIVEN = frozenset({"configuration", "feedback"})
+GIVEN = frozenset({"configuration", "description", "feedback"})
 
 Progress = Callable[[int, int], None]
 
@@ -69,38 +69,65 @@ def prepare(
     return Material(tuple(examples), rows.astype(np.float32))
 
 
-def fit(material: Material, embedder: str, notes: dict[str, Any] | None = None) -> Head:
+class Lesson:
+    """Examples as the layers of a head read them; a layer may be learned from some of them."""
+
+    def __init__(self, material: Material) -> None:
+        examples, vectors = material.examples, material.vectors
+        self.examples = examples
+        self.mean: Vector = vectors.mean(axis=0)
+        #: A row for each example: what the layers for routes and domains read.
+        self.rows = np.stack(
+            [
+                with_signs(vector, self.mean, features.signs(e.query, read(e.query)))
+                for e, vector in zip(examples, vectors, strict=True)
+            ]
+        )
+        #: Of each example that asks or names somebody: what the layer for asks reads.
+        self.asks = {
+            n: with_ask_signs(vectors[n], self.mean, e.query)
+            for n, e in enumerate(examples)
+            if e.route == "claude" or mentions(e.query)
+        }
+
+    def routes_layer(self, chosen: Sequence[int]) -> Layer:
+        """Learn routes, `claude` left out, from the examples with these numbers."""
+        plain = [n for n in chosen if self.examples[n].route != "claude"]
+        examples = [self.examples[n] for n in plain]
+        labels = [e.route for e in examples]
+        layer = _layer(self.rows[plain], labels, weights_of(examples), RIDGE)
+        lean = np.array([LEAN.get(label, 0.0) for label in layer.labels], np.float32)
+        return Layer(layer.labels, layer.weights, layer.bias + lean)
+
+    def domains_layer(self, chosen: Sequence[int]) -> Layer:
+        """Learn domains from those of these examples that say theirs."""
+        told = [n for n in chosen if self.examples[n].domain]
+        labels = [self.examples[n].domain for n in told]
+        return _layer(self.rows[told], labels, np.ones(len(told)), RIDGE)
+
+    def asks_layer(self, chosen: Sequence[int]) -> Layer:
+        """Learn asks from those of these examples that ask or name somebody."""
+        named = [n for n in chosen if n in self.asks]
+        labels = ["ask" if self.examples[n].route == "claude" else "mention" for n in named]
+        given = np.stack([self.asks[n] for n in named])
+        return _layer(given, labels, np.ones(len(named)), ASK_RIDGE)
+
+
+def fit(lesson: Lesson, embedder: str, notes: dict[str, Any] | None = None) -> Head:
     """Learn a head. Takes about a second for 5,000 examples."""
-    examples, vectors = material.examples, material.vectors
-    mean: Vector = vectors.mean(axis=0)
-    given = np.stack(
-        [
-            with_signs(vector, mean, features.signs(e.query, read(e.query)))
-            for e, vector in zip(examples, vectors, strict=True)
-        ]
+    every = range(len(lesson.examples))
+    counted = {
+        "examples": len(lesson.examples),
+        "routes": dict(Counter(e.route for e in lesson.examples)),
+    }
+    return Head(
+        embedder,
+        lesson.mean,
+        lesson.routes_layer(every),
+        lesson.domains_layer(every),
+        lesson.asks_layer(every),
+        {**counted, **(notes or {})},
     )
-    plain = np.array([e.route != "claude" for e in examples])
-    routes = _layer(
-        given[plain],
-        [e.route for e in examples if e.route != "claude"],
-        weights_of([e for e in examples if e.route != "claude"]),
-        RIDGE,
-    )
-    lean = np.array([LEAN.get(label, 0.0) for label in routes.labels], np.float32)
-    routes = Layer(routes.labels, routes.weights, routes.bias + lean)
-    told = np.array([bool(e.domain) for e in examples])
-    domains = _layer(
-        given[told], [e.domain for e in examples if e.domain], np.ones(int(told.sum())), RIDGE
-    )
-    named = [n for n, e in enumerate(examples) if e.route == "claude" or mentions(e.query)]
-    asks = _layer(
-        np.stack([with_ask_signs(vectors[n], mean, examples[n].query) for n in named]),
-        ["ask" if examples[n].route == "claude" else "mention" for n in named],
-        np.ones(len(named)),
-        ASK_RIDGE,
-    )
-    counted = {"examples": len(examples), "routes": dict(Counter(e.route for e in examples))}
-    return Head(embedder, mean, routes, domains, asks, {**counted, **(notes or {})})
 
 
 def weights_of(examples: Sequence[Example]) -> Matrix:
@@ -148,6 +175,13 @@ def softmax_regression(
     dropped whenever the step turns back (O'Donoghue and Candès, 2015).
     """
     rows, columns = given.shape
+    if columns > rows:
+        # The weights lie in the span of the rows, so as many columns are enough.
+        span, turned = np.linalg.qr(given.T)
+        few = softmax_regression(
+            turned.T, labels, classes, weights, ridge, tolerance=tolerance, rounds=rounds
+        )
+        return np.vstack([span @ few[:-1], few[-1:]])
     full = np.hstack([given, np.ones((rows, 1))])
     target = np.zeros((rows, classes))
     target[np.arange(rows), labels] = 1

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +10,7 @@ from rich.text import Text
 from cli.bench.report import shown
 from cli.lines import printable
 from cli.route import reading
+from cli.route.tables import titled
 from cli.screen import out, print_json
 from cli.solo import settings_of_role
 from fleet.routing import FEWEST_EXAMPLES
@@ -63,7 +63,7 @@ def drawn(found: Report, since: str) -> Iterator[RenderableType]:
 
 def share_table(shares: Iterable[Share]) -> Table:
     """Each route's part of the jobs, and whether it is the expected one."""
-    table = _table("Shares", "route")
+    table = titled("Shares", "route")
     for column in ("of all jobs", "95 % CI", "expected", ""):
         table.add_column(column, justify="left" if not column else "right")
     for share in shares:
@@ -82,7 +82,7 @@ def share_table(shares: Iterable[Share]) -> Table:
 def figures_table(title: str, figures: Sequence[Figures]) -> Table:
     """Times, tokens and rates of routes or models; costs where some price is known."""
     priced = any(each.cost_usd is not None for each in figures)
-    table = _table(title, "seconds")
+    table = titled(title, "seconds")
     columns = ("n", "average", "median", "first token p50", "p95", "tokens in", "out")
     rates = ("fall-over", "failed", "rating", *(("USD",) if priced else ()))
     for column in (*columns, *rates):
@@ -119,7 +119,7 @@ def verdict_lines(found: Report) -> Iterator[str]:
 
 def slow_table(slowest: Iterable[Slow]) -> Table:
     """The jobs that took longest."""
-    table = _table("Slowest", "job")
+    table = titled("Slowest", "job")
     table.add_column("route")
     table.add_column("model")
     table.add_column("seconds", justify="right")
@@ -141,7 +141,7 @@ def misroute_table(misroutes: Sequence[Misroute]) -> Table:
     """From the route that was taken (row) to the one that was right (column)."""
     counts = {(each.taken, each.right): each.jobs for each in misroutes}
     rights = sorted({each.right for each in misroutes})
-    table = _table("Misroutes", "taken ↓ right →")
+    table = titled("Misroutes", "taken ↓ right →")
     for right in rights:
         table.add_column(printable(right), justify="right")
     for taken in sorted({each.taken for each in misroutes}):
@@ -164,9 +164,3 @@ def suggestion_lines(suggestion: Suggestion) -> Iterator[str]:
 def percent(part: float | None) -> str:
     """A part of one; `–` where there is none."""
     return "–" if part is None else f"{part:.1%}"
-
-
-def _table(title: str, first: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.add_column(first)
-    return table
