@@ -95,7 +95,7 @@ class EmbeddingClassifier:
         vector = self.embedder.embed([text])[0]
         reading = read(text)
         scores = self._layer_scores(self._head.routes, vector, text, reading)
-        return _Heard(vector, reading, _with_words(scores, text))
+        return _Heard(vector, reading, _with_words(scores, reading.text))
 
     def _layer_scores(
         self, layer: Layer, vector: Vector, text: str, reading: Reading
@@ -116,7 +116,7 @@ class EmbeddingClassifier:
 
 
 def _with_words(scores: Mapping[str, float], text: str) -> dict[str, float]:
-    """The scores with the weights of the words; those know no routes of one's own."""
+    """The scores with the weights of a folded text's words; those know no routes of one's own."""
     logits, known = weights.shipped().logits(text)
     if not known:
         return dict(scores)

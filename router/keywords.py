@@ -55,6 +55,8 @@ class Reading:
     creative: re.Match[str] | None
     #: Estimated tokens of the whole turn.
     tokens: int
+    #: What was read, in one spelling.
+    text: str
 
     @property
     def makes(self) -> bool:
@@ -82,6 +84,7 @@ def read(turn: str) -> Reading:
         code=found.get("code"),
         creative=found.get("creative"),
         tokens=estimate_tokens(turn),
+        text=text,
     )
 
 
@@ -102,22 +105,22 @@ class KeywordClassifier:
         """The verdict on the last turn; the turns before it say what the talk is about."""
         turns = conversation.user_turns
         last = conversation.last
-        judged, domain = _heard(last, turns[:-1][::-1][: self._memory_turns])
+        judged, seen = _heard(last, turns[:-1][::-1][: self._memory_turns])
         if ask := asked_for_claude(last):
             scores = {route: score * 0.05 for route, score in _spread(judged).items()}
             scores["claude"] = 0.95
             judged = _Judgement("claude", 0.95, f"the words {ask!r} ask for an external model")
         elif self._weights.routes:
-            judged, scores = self._weighed(last, judged)
+            judged, scores = self._weighed(seen.text, judged)
         else:
             scores = _spread(judged)
         return Verdict(
-            judged.route, judged.confidence, (judged.why,), NAME, scores, domain, self.version
+            judged.route, judged.confidence, (judged.why,), NAME, scores, seen.domain, self.version
         )
 
-    def _weighed(self, turn: str, judged: "_Judgement") -> "tuple[_Judgement, dict[str, float]]":
+    def _weighed(self, text: str, judged: "_Judgement") -> "tuple[_Judgement, dict[str, float]]":
         """The rule's judgement, and what the words of the turn say to it."""
-        logits, known = self._weights.logits(turn)
+        logits, known = self._weights.logits(text)
         if not known:
             return judged, _spread(judged)
         logits[judged.route] += judged.weight
@@ -130,18 +133,17 @@ class KeywordClassifier:
         return _Judgement(route, scores[route], why), scores
 
 
-def _heard(last: str, before: tuple[str, ...]) -> "tuple[_Judgement, str]":
-    """The judgement on a turn, or what it inherits from the turns before it; the domain."""
-    own, reading = _judge(last)
-    domain = reading.domain
+def _heard(last: str, before: tuple[str, ...]) -> "tuple[_Judgement, Reading]":
+    """The judgement on a turn, or what it inherits from the turns before it; its reading."""
+    own, seen = _judge(last)
     if own is None or (own.route == "fast" and _follows_up(last)):
         for turn in before:
             earlier, _ = _judge(turn)
             if earlier and not (earlier.route == "fast" and _follows_up(turn)):
                 why = f"goes on with an earlier turn: {earlier.why}"
                 sure = earlier.confidence * 0.8
-                return _Judgement(earlier.route, sure, why, EARLIER_RULE), domain
-    return own or _Judgement("fast", UNSPOKEN, "no rule speaks for it", 0.0), domain
+                return _Judgement(earlier.route, sure, why, EARLIER_RULE), seen
+    return own or _Judgement("fast", UNSPOKEN, "no rule speaks for it", 0.0), seen
 
 
 @dataclass(frozen=True, slots=True)

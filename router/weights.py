@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from router.words import UNSPACED, folded
+from router.words import UNSPACED
 
 PATH = Path(__file__).parent / "data" / "words.json"
 #: Characters that are read, and words of them.
@@ -23,7 +23,8 @@ LETTERS = 12
 #: A letter of these scripts is a word.
 _LONE = f"{UNSPACED}\u0e01-\u0e7f"
 _WORD = re.compile(rf"[^\W\d_{_LONE}]+(?:'[^\W\d_]+)?|\d+|[{_LONE}]")
-_IS_LONE = re.compile(f"[{_LONE}]")
+#: Every such letter comes after this one; the alphabets before it.
+_BEFORE_LONE = "\u0e00"
 
 
 def terms(text: str) -> set[str]:
@@ -32,13 +33,16 @@ def terms(text: str) -> set[str]:
     before = ""
     lone_before = False
     for word in _WORD.findall(text[:MOST_CHARS])[:MOST_WORDS]:
-        lone = not word.isascii() and len(word) == 1 and _IS_LONE.match(word) is not None
-        here = "#" if word[0].isdigit() else word[:LETTERS]
-        if not lone:
+        if len(word) == 1 and word > _BEFORE_LONE:
+            if before:
+                found.add(before + word if lone_before else f"{before} {word}")
+            before, lone_before = word, True
+        else:
+            here = "#" if word.isdigit() else word[:LETTERS]
             found.add(here)
-        if before:
-            found.add(f"{before}{here}" if lone and lone_before else f"{before} {here}")
-        before, lone_before = here, lone
+            if before:
+                found.add(f"{before} {here}")
+            before, lone_before = here, False
     return found
 
 
@@ -51,9 +55,9 @@ class Weights:
     of: Mapping[str, Sequence[float]]
     version: str = ""
 
-    def logits(self, turn: str) -> tuple[dict[str, float], list[str]]:
-        """The log odds of each route, and the terms that are known."""
-        known = [term for term in terms(folded(turn)) if term in self.of]
+    def logits(self, text: str) -> tuple[dict[str, float], list[str]]:
+        """The log odds of each route for a folded text, and the terms that are known."""
+        known = [term for term in terms(text) if term in self.of]
         scale = 1 / math.sqrt(len(known) or 1)
         rows = [self.of[term] for term in known]
         sums = [sum(column) for column in zip(*rows, strict=True)] or [0.0] * len(self.routes)
@@ -61,12 +65,12 @@ class Weights:
         return dict(zip(self.routes, found, strict=True)), known
 
     def loudest(self, known: Sequence[str], route: str, most: int = 3) -> list[str]:
-        """The terms that speak most for a route, against the next one."""
+        """The terms that speak most for a route, against the others."""
         at = self.routes.index(route)
 
         def lead(term: str) -> float:
             row = self.of[term]
-            return row[at] - max(number for n, number in enumerate(row) if n != at)
+            return 2 * row[at] - sum(row)
 
         return [term for term in sorted(known, key=lead, reverse=True)[:most] if lead(term) > 0]
 
