@@ -139,15 +139,16 @@ def explained(settings: Settings, request: Mapping[str, Any], model: str) -> Exp
         remembers=router.conversation_s > 0,
     )
     conversation = turns[-1].seen.conversation
-    verdicts = [classifiers.chain("keywords").classify(conversation)]
-    if classifiers.embedding:
-        verdicts.append(classifiers.embedding.classify(conversation))
+    alone = (classifiers.chain(name).classify(conversation) for name in ("keywords", "embedding"))
+    verdicts = {verdict.classifier: verdict for verdict in alone}
+    works = "embedding" in verdicts
+    nearest = _nearest(settings, classifiers, conversation.last) if works else []
     return Explanation(
         turns=turns,
         rules=_rules(conversation.last),
         ask=asked_for_claude(conversation.last),
-        verdicts=verdicts,
-        nearest=_nearest(settings, classifiers, conversation.last),
+        verdicts=tuple(verdicts.values()),
+        nearest=nearest,
         failed=classifiers.failures.as_dict(),
     )
 
