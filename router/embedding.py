@@ -1,6 +1,7 @@
 """The embedding classifier: a sentence embedding, and a small learned head on it."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from router.asks import asked_for_claude, mentions
 from router.conversation import Conversation
 from router.examples import DATA
 from router.head import Head, Layer, Vector, with_ask_signs, with_signs
-from router.keywords import Reading, read
+from router.keywords import UNSPOKEN, Reading, read
 from router.verdict import Verdict
 
 NAME = "embedding"
@@ -21,11 +22,14 @@ FITTED = "route-head.json"
 #: A turn that is longer does not lean on what was said before it.
 FOLLOW_UP_CHARS = 80
 #: How much the weights of the words count beside the embedding.
-WORDS = 0.8
+WORDS = 0.5
 #: From here on a turn counts as an ask for an external model.
 ASKED = 0.45
 #: A turn before it that is shorter does not tell what the talk is about.
 TELLING_CHARS = 16
+
+
+_LETTER = re.compile(r"[^\W_]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class EmbeddingClassifier:
     def classify(self, conversation: Conversation) -> Verdict:
         """The verdict on the last turn, read in its conversation."""
         last = conversation.last
+        if not _LETTER.search(last):
+            return self._without_words()
         own = self._hear(last)
         scores = own.scores
         reasons = [f"the embedding says {_in_words(scores)}"]
@@ -90,6 +96,13 @@ class EmbeddingClassifier:
             max(domains, key=lambda domain: domains[domain]),
             self.version,
         )
+
+    def _without_words(self) -> Verdict:
+        """A picture, a smile, nothing at all: most often small talk."""
+        other = (1 - UNSPOKEN) / max(1, len(self.routes) - 1)
+        scores = {route: UNSPOKEN if route == "fast" else other for route in self.routes}
+        why = ("the turn has no words",)
+        return Verdict("fast", UNSPOKEN, why, NAME, scores, "general", self.version)
 
     def _hear(self, text: str) -> _Heard:
         vector = self.embedder.embed([text])[0]

@@ -30,7 +30,7 @@ SOURCE_WEIGHT = 60.0
 #: What one query of a public source counts at most, and one that names Claude or GPT.
 PUBLIC_WEIGHT, NAMED_WEIGHT = 0.5, 0.5
 #: What a route of a configuration counts at least, however few its examples are.
-OWN_WEIGHT = 60.0
+OWN_WEIGHT = 300.0
 #: Added to a route's logit: a query that needs a tool fails without one, while a middle
 #: model answers well enough what the largest would answer better.
 LEAN = {"tool": 0.3, "large": -0.2}

@@ -83,7 +83,7 @@ def main() -> None:
         material = fit.prepare(examples, embedders.load(name), partial(_tell, name))
         if name == "e5":
             fit.store_vectors(material, name)
-        head = fit.fit(material, name)
+        head = fit.fit(fit.Lesson(material), name)
         head.save(DATA / f"head-{name}.json")
         sys.stderr.write(f"{name}: {head.version}, {len(examples)} examples\n")
 

@@ -17,15 +17,15 @@ from tests.support import ROOT
 #: By kind: the least part that must be right, about three points under what was measured.
 #: `groups` is the part of the groups of paraphrases whose members go the same way.
 GATES: dict[str, dict[Classifier, float]] = {
-    "baseline": {"cascade": 0.91, "keywords": 0.49},
-    "paraphrase": {"cascade": 0.87, "keywords": 0.58},
-    "negative": {"cascade": 0.87, "keywords": 0.58},
-    "collision": {"cascade": 0.79, "keywords": 0.52},
-    "multi-turn": {"cascade": 0.91, "keywords": 0.54},
-    "odd": {"cascade": 0.67, "keywords": 0.77},
-    "ask": {"cascade": 0.83, "keywords": 0.62},
-    "ask-trap": {"cascade": 0.74, "keywords": 0.57},
-    "groups": {"cascade": 0.85, "keywords": 0.57},
+    "baseline": {"cascade": 0.93, "keywords": 0.77},
+    "paraphrase": {"cascade": 0.88, "keywords": 0.76},
+    "negative": {"cascade": 0.87, "keywords": 0.72},
+    "collision": {"cascade": 0.82, "keywords": 0.65},
+    "multi-turn": {"cascade": 0.91, "keywords": 0.74},
+    "odd": {"cascade": 0.77, "keywords": 0.57},
+    "ask": {"cascade": 0.84, "keywords": 0.62},
+    "ask-trap": {"cascade": 0.79, "keywords": 0.68},
+    "groups": {"cascade": 0.90, "keywords": 0.51},
 }
 PROBES = ROOT / "tests" / "probes"
 FILES = ("probes.jsonl", "asks.jsonl")
