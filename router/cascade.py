@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fleet.errors import FleetError
+from router.asks import mentions
 from router.conversation import Conversation
 from router.keywords import KeywordClassifier
 from router.verdict import Classifier, Verdict
+
+#: Held out, such verdicts of the words are right as often as those of the embedding (0.91).
+QUICK_SURE = 0.9
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +48,9 @@ class Failures:
 class Cascade:
     """Asks the first classifier; where it fails, the next; keywords never do.
 
-    Where the verdict is less sure than `threshold`, `second` gets a look, if there is one.
+    `quick`, if there is one, is asked before them about a conversation's first turn: where it
+    is surer than `QUICK_SURE`, its word is as good as theirs and costs a hundredth. Where the
+    verdict is less sure than `threshold`, `second` gets a look, if there is one.
     """
 
     name = "cascade"
@@ -54,12 +60,14 @@ class Cascade:
         members: Sequence[Classifier],
         failures: Failures,
         *,
+        quick: Classifier | None = None,
         second: Classifier | None = None,
         threshold: float = 0.0,
     ) -> None:
         self._members = tuple(members)
         self._floor = KeywordClassifier()
         self._failures = failures
+        self._quick = quick
         self._second = second
         self._threshold = threshold
 
@@ -70,6 +78,8 @@ class Cascade:
 
     def classify(self, conversation: Conversation) -> Verdict:
         """The first verdict there is. Raises nothing."""
+        if verdict := self._at_once(conversation):
+            return verdict
         notes: list[str] = []
         verdict = self._first(conversation, notes)
         if self._second and verdict.route != "claude" and verdict.confidence < self._threshold:
@@ -78,6 +88,12 @@ class Cascade:
                 notes += verdict.reasons
                 verdict = replace(found, domain=verdict.domain)
         return replace(verdict, reasons=(*verdict.reasons, *notes)) if notes else verdict
+
+    def _at_once(self, conversation: Conversation) -> Verdict | None:
+        if self._quick is None or len(conversation.user_turns) > 1 or mentions(conversation.last):
+            return None
+        verdict = self._quick.classify(conversation)
+        return verdict if verdict.confidence >= QUICK_SURE else None
 
     def _first(self, conversation: Conversation, notes: list[str]) -> Verdict:
         for member in self._members:

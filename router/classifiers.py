@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fleet.catalogue import DOMAINS
 from fleet.errors import ConfigError, FleetError
 from fleet.home import where
 from fleet.routing import Classifier as Name
@@ -44,9 +45,17 @@ class Classifiers:
         return Cascade(
             [member for member in members[name] if member],
             self.failures,
+            quick=self._keywords if name == "cascade" and self._plain else None,
             second=self._llm if name == "cascade" else None,
             threshold=router.threshold if threshold is None else threshold,
         )
+
+    @property
+    def _plain(self) -> bool:
+        """Whether the words alone may decide: they know neither routes of one's own nor, well
+        enough, domains."""
+        by_domain = set(DOMAINS).intersection(self._settings.catalogue.routes)
+        return not self._settings.router.routes and not by_domain
 
     def report(self) -> dict[str, Any]:
         """For `/health`: who decides, and what does not work."""
