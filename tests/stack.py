@@ -97,7 +97,11 @@ class Stack:
             stop_process(process)
 
     def post(self, text: str = "Write a haiku", **fields: Any) -> str:
-        """Post a job; its id."""
+        """Post a job; its id. What tells a fake server how to behave is no word for a router, so
+        such a job names its model.
+        """
+        if "[[fake" in text:
+            fields = {"model": "fast", **fields}
         reply = self.client.post("/v1/jobs", json={"message": text, **fields})
         assert reply.status_code == 202, reply.text
         job_id: str = reply.json()["id"]

@@ -21,7 +21,7 @@ EXPERIMENT = """
 [[router.experiments]]
 name = "words"
 arms = [
-    { name = "today" },
+    { name = "today", classifier = "embedding" },
     { name = "keywords", classifier = "keywords" },
     { name = "sure", shadow = true, threshold = 0.9 },
 ]
