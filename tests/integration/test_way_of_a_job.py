@@ -25,6 +25,12 @@ WORDS = "".join(f" w{n}" for n in range(5))
 def test_three_questions_go_three_ways(fleet: Fleet, question: str, model: str) -> None:
     job = fleet.stack.ended(fleet.stack.post(question))
     assert (job["status"], job["model"], job["plan"][0]) == ("completed", model, model)
+
+
+@pytest.mark.parametrize("model", ["fast", "tool", "large"])
+def test_an_answer_is_told_with_its_words_and_figures(fleet: Fleet, model: str) -> None:
+    job = fleet.stack.ended(fleet.stack.post("Hi [[fake n=5]]", model=model))
+    assert (job["status"], job["model"]) == ("completed", model)
     assert job["answer"]["content"] == WORDS
     assert job["usage"]["completion_tokens"] == 5
     assert job["usage"]["timings"]["predicted_n"] == 5

@@ -22,7 +22,7 @@ GATES: dict[str, dict[Classifier, float]] = {
     "negative": {"cascade": 0.87, "keywords": 0.72},
     "collision": {"cascade": 0.82, "keywords": 0.65},
     "multi-turn": {"cascade": 0.91, "keywords": 0.74},
-    "odd": {"cascade": 0.77, "keywords": 0.57},
+    "odd": {"cascade": 0.72, "keywords": 0.57},
     "ask": {"cascade": 0.84, "keywords": 0.62},
     "ask-trap": {"cascade": 0.79, "keywords": 0.68},
     "groups": {"cascade": 0.90, "keywords": 0.51},
