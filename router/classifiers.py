@@ -1,7 +1,6 @@
 """Which classifiers this process has: loaded once, at its start."""
 
 import logging
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from fleet.errors import ConfigError, FleetError
 from fleet.home import where
 from fleet.routing import Classifier as Name
 from fleet.settings import Settings
-from router import embedders, llm
+from router import embedders
 from router.cascade import Cascade, Failures
 from router.conversation import Conversation
 from router.keywords import KeywordClassifier
@@ -91,7 +90,9 @@ class Classifiers:
             self.failures.note("embedding: own routes", error)
 
     @cached_property
-    def _llm(self) -> llm.LlmClassifier | None:
+    def _llm(self) -> Classifier | None:
+        from router import llm
+
         name = self._settings.router.llm
         if not name:
             return None
@@ -99,13 +100,9 @@ class Classifiers:
             model = self._settings.catalogue.get(name)
             if model is None:
                 raise ConfigError(f"router.llm: there is no model {name!r}")
-            return llm.LlmClassifier(
-                model, self._descriptions(), self._settings.router.llm_timeout_s
-            )
+            own = {route.name: route.description for route in self._settings.router.routes}
+            told = {**llm.DESCRIPTIONS, **own}
+            return llm.LlmClassifier(model, told, self._settings.router.llm_timeout_s)
         except FleetError as error:
             self.failures.note(llm.NAME, error)
             return None
-
-    def _descriptions(self) -> Mapping[str, str]:
-        own = {route.name: route.description for route in self._settings.router.routes}
-        return {**llm.DESCRIPTIONS, **own}

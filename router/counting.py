@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import httpx
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from fleet.catalogue import Model
+
+if TYPE_CHECKING:
+    import httpx
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +20,11 @@ PATIENCE_S = 1.0
 class Counter:
     """Asks llama-servers how long a prompt is, template and tools included."""
 
-    def __init__(self) -> None:
-        self._client = httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False)
+    @cached_property
+    def _client(self) -> "httpx.AsyncClient":
+        import httpx  # takes longer than all the rest of the router, and is seldom needed
+
+        return httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False)
 
     async def count(self, models: Iterable[Model], request: Mapping[str, Any]) -> dict[str, int]:
         """Tokens of the prompt on each of the models whose server says so."""
@@ -29,6 +34,8 @@ class Counter:
         return {model.name: count for model, count in pairs if count is not None}
 
     async def _count(self, model: Model, request: Mapping[str, Any]) -> int | None:
+        import httpx
+
         headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
         asked = {key: request[key] for key in ("messages", "tools") if request.get(key)}
         try:
@@ -46,4 +53,5 @@ class Counter:
 
     async def aclose(self) -> None:
         """Give the connections back."""
-        await self._client.aclose()
+        if "_client" in self.__dict__:
+            await self._client.aclose()
