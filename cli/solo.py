@@ -6,7 +6,7 @@ from pathlib import Path
 from cli.runstate import join_running
 from cli.screen import err
 from fleet import settings as configuration
-from fleet.home import home
+from fleet.home import where
 from fleet.settings import Settings
 
 
@@ -19,7 +19,7 @@ def settings_of_role(config: Path | None) -> tuple[Settings, bool]:
     joined = False
     if config is not None:
         os.environ["FLEET_CONFIG"] = str(config.resolve())
-    elif state := join_running(home(), os.environ):
+    elif state := join_running(where(), os.environ):
         joined = True
         err.print(f"Joining the fleet at {state.api_url}", style="dim")
     return configuration.load(), joined

@@ -4,11 +4,22 @@ import os
 import sys
 from pathlib import Path
 
+from fleet.errors import ConfigError
+
 
 def home() -> Path:
-    """The folder for caches and state; made on first use, readable by its owner only."""
+    """The folder for caches and state; made on first use, readable by its owner only.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
     path = where()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"the folder {path} cannot be made: {error.strerror}; set FLEET_HOME to another"
+        ) from None
     return path
 
 

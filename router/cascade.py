@@ -49,7 +49,8 @@ class Cascade:
     """Asks the first classifier; where it fails, the next; keywords never do.
 
     `quick`, if there is one, is asked before them about a conversation's first turn: where it
-    is surer than `QUICK_SURE`, its word is as good as theirs and costs a hundredth. Where the
+    is surer than `QUICK_SURE`, its word is as good as theirs and costs a hundredth. `asks` is
+    asked before members that know no ask for Claude, where a turn names it. Where the
     verdict is less sure than `threshold`, `second` gets a look, if there is one.
     """
 
@@ -61,6 +62,7 @@ class Cascade:
         failures: Failures,
         *,
         quick: Classifier | None = None,
+        asks: Classifier | None = None,
         second: Classifier | None = None,
         threshold: float = 0.0,
     ) -> None:
@@ -68,6 +70,7 @@ class Cascade:
         self._floor = KeywordClassifier()
         self._failures = failures
         self._quick = quick
+        self._asks = asks
         self._second = second
         self._threshold = threshold
 
@@ -96,6 +99,10 @@ class Cascade:
         return verdict if verdict.confidence >= QUICK_SURE else None
 
     def _first(self, conversation: Conversation, notes: list[str]) -> Verdict:
+        if self._asks and mentions(conversation.last):
+            asked = self._ask(self._asks, conversation, notes)
+            if asked and asked.route == "claude":
+                return asked
         for member in self._members:
             if verdict := self._ask(member, conversation, notes):
                 return verdict

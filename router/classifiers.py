@@ -45,6 +45,7 @@ class Classifiers:
             [member for member in members[name] if member],
             self.failures,
             quick=self._keywords if name == "cascade" and self._plain else None,
+            asks=self.embedding or self._keywords if name == "llm" else None,
             second=self._llm if name == "cascade" else None,
             threshold=router.threshold if threshold is None else threshold,
         )
@@ -83,7 +84,8 @@ class Classifiers:
         return found
 
     def _miss_no_route(self, known: tuple[str, ...]) -> None:
-        missing = [r.name for r in self._settings.router.routes if r.name not in known]
+        told_apart = (*known, "claude")  # that one by a layer of its own
+        missing = [r.name for r in self._settings.router.routes if r.name not in told_apart]
         if missing:
             named = ", ".join(missing)
             error = ConfigError(f"it does not know the route(s) {named} yet; run: fleet route fit")

@@ -22,8 +22,10 @@ from router.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-#: Classifiers are called in threads: an embedding takes milliseconds, a model longer.
-THREADS = 4
+#: Classifiers are called in threads: an embedding takes milliseconds, a model longer. One for
+#: each job that a process decides at once and one for the shadows, so that no job waits for
+#: the model that another one asks.
+THREADS = 17
 
 
 class Decider:

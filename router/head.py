@@ -163,4 +163,7 @@ def _packed(numbers: Vector) -> str:
 
 
 def _unpacked(text: str) -> Vector:
-    return np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)
+    numbers = np.frombuffer(base64.b64decode(text), "<f2").astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise ValueError("it holds what is no number")
+    return numbers

@@ -10,6 +10,8 @@ from router.signals import Signals
 BEST_LOCAL = "large"
 #: Seconds of waiting that make no difference between two models of one route.
 SAME_WAIT_S = 2.0
+#: Seconds of waiting that a conversation's prompt cache is worth.
+CACHE_WORTH_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def order(
     if able and len(able) < len(models):
         notes += [f"{m.name!r} cannot call tools" for m in models if m not in able]
         models = able
+    if signals.has_tools and not able:
+        notes.append("no enabled model can call tools")
     fitting = tuple(m for m in models if signals.tokens_needed(m) <= m.context)
     if fitting:
         notes += [_too_long(m, signals) for m in models if m not in fitting]
@@ -83,10 +87,12 @@ def _by_fit(
     return tuple(ordered), notes
 
 
-def _by_wait(wish: Wish, standing: Standing) -> Callable[[Model], tuple[bool, bool, int]]:
-    def key(model: Model) -> tuple[bool, bool, int]:
+def _by_wait(wish: Wish, standing: Standing) -> Callable[[Model], tuple[bool, int, bool]]:
+    def key(model: Model) -> tuple[bool, int, bool]:
+        cached = wish.cached == model.name
         wait = standing.waits.get(model.name, 0.0)
-        return model.external, wish.cached != model.name, int(wait / SAME_WAIT_S)
+        wait = max(0.0, wait - CACHE_WORTH_S) if cached else wait
+        return model.external, int(wait / SAME_WAIT_S), not cached
 
     return key
 

@@ -105,7 +105,7 @@ def _choose(signals: Signals, verdict: Verdict, setting: Setting) -> _Choice:
     if signals.conversation.ends_with_tool_result:
         return _Choice("tool", ("the last turn is what a tool answered",))
     verdict, notes = _served(verdict, catalogue)
-    held = hold(verdict, setting.memory, signals.conversation)
+    held = hold(verdict, _remembered(verdict, setting), signals.conversation)
     notes += [held.reason] if held.reason else []
     route, manner = held.route, setting.manner
     if not held.reason and held.confidence < manner.threshold:
@@ -135,6 +135,16 @@ def _served(verdict: Verdict, catalogue: Catalogue) -> tuple[Verdict, list[str]]
         return verdict, [note]
     share = others[best] / (sum(others.values()) or 1.0)
     return replace(verdict, route=best, confidence=share), [note]
+
+
+def _remembered(verdict: Verdict, setting: Setting) -> Memory | None:
+    """What is remembered, if its route is still there and the talk has not turned elsewhere."""
+    memory = setting.memory
+    if memory is None or memory.route not in setting.catalogue.served_routes:
+        return None
+    about = memory.route.removeprefix("advanced-")
+    turned = verdict.domain in ("code", "creative") and verdict.domain != about
+    return None if turned and memory.route in DOMAINS else memory
 
 
 def _domain_route(route: str, domain: str, catalogue: Catalogue) -> str:

@@ -95,6 +95,8 @@ class Router:
                     )
             except FleetError as error:
                 log.warning("job %s: no shadow's opinion: %s", job.id, error)
+            except Exception:  # one odd job must not silence the shadows for good
+                log.exception("job %s: asking the shadows broke", job.id)
 
 
 @asynccontextmanager

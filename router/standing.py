@@ -30,6 +30,9 @@ class Watch:
                 self.standing = await self._look()
             except StoreUnavailable:
                 self.standing = Standing()
+            except Exception:  # an odd report must not leave an old standing for good
+                log.exception("how the fleet stands cannot be told")
+                self.standing = Standing()
             await asyncio.sleep(EVERY_S)
 
     async def _look(self) -> Standing:

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from fleet.catalogue import Catalogue, Model
-from fleet.decision import Decision
+from fleet.decision import Decision, Memory
 from fleet.errors import ConfigError, InvalidRequest
 from router.conversation import Conversation
+from router.plan import Standing
 from router.policy import Setting, decide, needs_verdict
 from router.signals import Signals
 from router.verdict import Verdict
@@ -184,3 +185,54 @@ def test_every_known_model_can_be_decided() -> None:
     for catalogue in (TWO, THREE, LOCAL):
         for name in catalogue.addressable:
             assert decided(catalogue=catalogue, asked=name).plan
+
+
+def test_a_request_with_tools_is_told_that_no_model_calls_them() -> None:
+    catalogue = Catalogue((model("fast", tools=False), model("tool", tools=False)))
+    decision = decided("fast", catalogue, has_tools=True)
+    assert decision.plan == ("tool", "fast")
+    assert "no enabled model can call tools" in decision.reasons
+
+
+@pytest.mark.parametrize(("wait_s", "first"), [(5.0, "b"), (600.0, "a")])
+def test_the_model_with_the_prompt_cache_is_first_unless_its_line_is_long(
+    wait_s: float, first: str
+) -> None:
+    catalogue = Catalogue((model("a", roles=("fast",)), model("b", roles=("fast",))))
+    memory = Memory("fast", "b", 0.9, 0, 0)
+    standing = Standing(frozenset({"a", "b"}), {"a": 0.0, "b": wait_s})
+    verdict = Verdict("fast", 0.9, (), "keywords")
+    decision = decide(SIGNALS, verdict, Setting(catalogue, memory=memory, standing=standing))
+    assert decision.model == first
+
+
+def test_a_conversation_is_not_held_on_a_route_that_is_no_more() -> None:
+    memory = Memory("law", "counsel", 0.9, 0, 0)
+    verdict = Verdict("fast", 0.7, (), "embedding", {"fast": 0.7})
+    assert decide(SIGNALS, verdict, Setting(THREE, memory=memory)).route == "fast"
+
+
+BY_DOMAIN = Catalogue(
+    (
+        model("coder", roles=("code", "tool")),
+        model("general", roles=("general", "large")),
+        model("creative", roles=("creative", "fast")),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "about", "route"),
+    [
+        ("creative", "code", "code"),
+        ("code", "creative", "creative"),
+        ("creative", "general", "creative"),
+        ("code", "code", "code"),
+    ],
+)
+def test_a_talk_that_turns_to_another_domain_leaves_the_one_before(
+    before: str, about: str, route: str
+) -> None:
+    memory = Memory(before, "coder", 0.9, 0, 0)
+    verdict = Verdict("fast", 0.7, (), "embedding", {"fast": 0.7}, domain=about)
+    assert decide(SIGNALS, verdict, Setting(BY_DOMAIN, memory=memory)).route == route
