@@ -13,6 +13,8 @@ from router.verdict import Classifier, Verdict
 
 #: Held out, such verdicts of the words are right as often as those of the embedding (0.91).
 QUICK_SURE = 0.9
+#: Of fewer characters nobody can be sure.
+QUICK_CHARS = 6
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +95,9 @@ class Cascade:
         return replace(verdict, reasons=(*verdict.reasons, *notes)) if notes else verdict
 
     def _at_once(self, conversation: Conversation) -> Verdict | None:
-        if self._quick is None or len(conversation.user_turns) > 1 or mentions(conversation.last):
+        last = conversation.last
+        alone = len(conversation.user_turns) == 1 and len(last) >= QUICK_CHARS
+        if self._quick is None or not alone or mentions(last):
             return None
         verdict = self._quick.classify(conversation)
         return verdict if verdict.confidence >= QUICK_SURE else None

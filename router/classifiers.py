@@ -69,16 +69,17 @@ class Classifiers:
     @cached_property
     def embedding(self) -> "EmbeddingClassifier | None":
         """None where nothing is installed; what is installed and does not work is noted."""
-        from router import embedding
-
         wanted = self._settings.router.classifier == "embedding"
         if not embedders.installed() and not wanted:
             return None
         try:
+            embedders.best()
+            from router import embedding
+
             found = embedding.load(self._settings.router, self._folder)
             found.classify(Conversation.saying("warm up"))
         except Exception as error:  # noqa: BLE001 - a broken wheel may raise anything
-            self.failures.note(embedding.NAME, error)
+            self.failures.note("embedding", error)
             return None
         self._miss_no_route(found.routes)
         return found

@@ -1,5 +1,6 @@
 """The embedding classifier: a sentence embedding, and a small learned head on it."""
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -17,8 +18,6 @@ from router.keywords import UNSPOKEN, Reading, read
 from router.verdict import Verdict
 
 NAME = "embedding"
-#: What `fleet route fit` writes into `FLEET_HOME`.
-FITTED = "route-head.json"
 #: A turn that is longer does not lean on what was said before it.
 FOLLOW_UP_CHARS = 80
 #: How much the weights of the words count beside the embedding.
@@ -151,8 +150,16 @@ def head_path(settings: Router, home: Path) -> Path | None:
     """The head that `fleet route fit` wrote; None if there is none and none is named."""
     if settings.head:
         return Path(settings.head)
-    fitted = home / FITTED
+    fitted = home / fitted_name(settings)
     return fitted if fitted.is_file() else None
+
+
+def fitted_name(settings: Router) -> str:
+    """The file that `fleet route fit` writes: one for each set of routes of one's own."""
+    names = sorted(route.name for route in settings.routes)
+    if not names:
+        return "route-head.json"
+    return f"route-head-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:8]}.json"
 
 
 def load(settings: Router, home: Path) -> EmbeddingClassifier:

@@ -18,11 +18,13 @@ from fleet.decision import Decision, Memory
 from fleet.errors import ConfigError, InvalidRequest
 from router.holding import hold
 from router.plan import Standing, Wish, order
-from router.signals import Signals
+from router.signals import Signals, estimate_tokens
 from router.verdict import Verdict
 
 AUTO = "auto"
 RULES = "rules"
+#: Estimated tokens of a turn from which on a hard one counts as advanced in its domain.
+ADVANCED_TOKENS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def _choose(signals: Signals, verdict: Verdict, setting: Setting) -> _Choice:
         if unsure != route and unsure in catalogue.served_routes:
             notes.append(f"not sure enough of {route} ({held.confidence:.2f}): {unsure} instead")
             route = unsure
-    if domain := _domain_route(route, verdict.domain, catalogue):
+    if domain := _domain_route(route, verdict.domain, signals, catalogue):
         notes.append(f"it is about {verdict.domain}: {domain}")
         route = domain
     if other := manner.instead.get(route):
@@ -147,11 +149,16 @@ def _remembered(verdict: Verdict, setting: Setting) -> Memory | None:
     return None if turned and memory.route in DOMAINS else memory
 
 
-def _domain_route(route: str, domain: str, catalogue: Catalogue) -> str:
-    """Where a fleet with models by domain sends it; empty if it has none, or it needs a tool."""
+def _domain_route(route: str, domain: str, signals: Signals, catalogue: Catalogue) -> str:
+    """Where a fleet with models by domain sends it; empty if it has none, or it needs a tool.
+
+    For other fleets any code is work for the large model; here what is told in a line is not
+    advanced yet.
+    """
     if route not in ("fast", "large") or not set(DOMAINS).intersection(catalogue.routes):
         return ""
-    wanted = (f"advanced-{domain}", domain) if route == "large" else (domain,)
+    advanced = route == "large" and estimate_tokens(signals.conversation.last) >= ADVANCED_TOKENS
+    wanted = (f"advanced-{domain}", domain) if advanced else (domain,)
     return next((name for name in wanted if name in catalogue.routes), "")
 
 

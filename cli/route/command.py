@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 #: Further back than there is any feedback.
 FOREVER_MS = 10**15
 
-app = typer.Typer(help="What the router decides, and what came of it.", no_args_is_help=True)
+app = typer.Typer(
+    help="What the router decides, and what came of it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # brackets are TOML here
+)
 
 Since = Annotated[str, typer.Option(help="How far back: 90s, 30m, 24h, 7d.")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration (TOML).")]
@@ -145,7 +149,23 @@ def _settings(config: Path | None, preset: str | None) -> "Settings":
     from cli.solo import settings_of_role
     from fleet.settings import preset_path
 
-    return settings_of_role(config or (preset_path(preset) if preset else None))[0]
+    config = config or (preset_path(preset) if preset else _here())
+    return settings_of_role(config)[0]
+
+
+def _here() -> Path | None:
+    """`./fleet.toml`, unless something else is named, or the fleet that runs here reads it."""
+    import os
+
+    from cli.runstate import running
+    from fleet.home import home
+
+    here = Path("fleet.toml")
+    if not here.is_file() or "FLEET_CONFIG" in os.environ:
+        return None
+    state = running(home())
+    read = Path(state.environment.get("FLEET_CONFIG", "")) if state else None
+    return None if read and read.resolve() == here.resolve() else here
 
 
 def _window(since: str) -> int:

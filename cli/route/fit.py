@@ -21,7 +21,7 @@ from fleet.errors import ConfigError, FleetFault
 from fleet.home import home
 from fleet.settings import Settings
 from router import embedders, held_out
-from router.embedding import FITTED
+from router.embedding import fitted_name
 from router.examples import Example, of_routes, shipped
 from router.fit import GIVEN, Lesson, fit, prepare
 from router.head import Head
@@ -106,7 +106,7 @@ def learned(settings: Settings, wanted: Wanted) -> Fitted:
         own = held_out.recalls(held_out.one_by_one(lesson, tell))
     accuracy = round(held_out.accuracy(of_sources), 4)
     head = fit(lesson, wanted.embedder, {"accuracy_by_leaving_one_source_out": accuracy})
-    path = wanted.out or Path(settings.router.head or home() / FITTED)
+    path = wanted.out or Path(settings.router.head or home() / fitted_name(settings.router))
     try:
         head.save(path)
     except OSError as error:

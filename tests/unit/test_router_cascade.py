@@ -8,7 +8,7 @@ from router.cascade import QUICK_SURE, Cascade, Failures
 from router.conversation import Conversation
 from router.verdict import Verdict
 
-HELLO = Conversation.saying("hello")
+HELLO = Conversation.saying("hello there")
 
 
 @dataclass
@@ -62,6 +62,7 @@ def test_when_all_fail_the_keywords_decide() -> None:
         (HELLO, QUICK_SURE - 0.01, False),
         (Conversation.saying("hello", "and now?"), 1.0, False),
         (Conversation.saying("use Claude"), 1.0, False),
+        (Conversation.saying("x"), 1.0, False),
     ],
 )
 def test_the_quick_one_decides_where_it_is_sure_of_a_first_turn(

@@ -76,10 +76,16 @@ def test_what_the_servers_count_replaces_the_estimate() -> None:
 
 
 def decided(
-    route: str, domain: str, catalogue: Catalogue, confidence: float = 0.8, **manner: Any
+    route: str,
+    domain: str,
+    catalogue: Catalogue,
+    confidence: float = 0.8,
+    turn: str = "hello " * 40,
+    **manner: Any,
 ) -> str:
     verdict = Verdict(route, confidence, ("why",), "test", {route: confidence}, domain)
-    return decide(HELLO, verdict, Setting(catalogue, Manner(**manner))).route
+    signals = Signals("auto", Conversation.saying(turn), has_tools=False, tokens=10)
+    return decide(signals, verdict, Setting(catalogue, Manner(**manner))).route
 
 
 BY_DOMAIN = Catalogue(
@@ -109,6 +115,10 @@ def test_a_fleet_with_models_by_domain_is_routed_by_domain(
 ) -> None:
     assert decided(route, domain, BY_DOMAIN) == to
     assert decided(route, domain, THREE) == route
+
+
+def test_code_that_is_asked_for_in_a_line_is_not_advanced() -> None:
+    assert decided("large", "code", BY_DOMAIN, turn="Reverse a list in Python") == "code"
 
 
 def test_the_unsure_go_to_the_capable_middle_and_an_experiment_may_send_them_elsewhere() -> None:
