@@ -44,3 +44,22 @@ def test_a_head_that_holds_no_numbers_is_refused(layer: str, tmp_path: Path) -> 
     file.write_text(json.dumps(raw))
     with pytest.raises(ConfigError, match="not a head that can be used"):
         head.Head.read(file)
+
+
+class Quoting:
+    """Raises what it was given to read."""
+
+    name = "embedding"
+    version = "1"
+
+    def classify(self, conversation: Conversation) -> Verdict:
+        raise ValueError(f"cannot read {conversation.last!r}")
+
+
+def test_what_a_classifier_raises_tells_nobody_the_words(caplog: pytest.LogCaptureFixture) -> None:
+    failures = Failures()
+    cascade = Cascade([Quoting()], failures)
+    verdict = cascade.classify(Conversation.saying("hello, my secret is marker-4712"))
+    assert "embedding failed: ValueError" in verdict.reasons
+    assert failures.as_dict() == {"embedding": "ValueError"}
+    assert "marker" not in caplog.text
