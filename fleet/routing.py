@@ -113,3 +113,10 @@ class Router(Strict):
             if twice:
                 raise ValueError(f"router.{what}: {twice[0]!r} is there twice")
         return self
+
+    @model_validator(mode="after")
+    def _llm_is_named(self) -> Self:
+        arms = (arm.classifier for experiment in self.experiments for arm in experiment.arms)
+        if "llm" in (self.classifier, *arms) and not self.llm:
+            raise ValueError("the classifier 'llm' asks a model: name it in router.llm")
+        return self

@@ -26,9 +26,16 @@ class Failures:
         self._lock = threading.Lock()
         self._last: dict[str, str] = {}
 
-    def note(self, name: str, error: Exception) -> str:
-        """Remember why a classifier could not speak. Returns it in words."""
-        why = error.message if isinstance(error, FleetError) else f"{type(error).__name__}: {error}"
+    def note(self, name: str, error: Exception, *, reading: bool = False) -> str:
+        """Remember why a classifier could not speak. Returns it in words.
+
+        What a package raises while `reading` somebody's words may quote them: then only the
+        kind of error is told.
+        """
+        kind = type(error).__name__
+        why = error.message if isinstance(error, FleetError) else f"{kind}: {error}"
+        if reading and not isinstance(error, FleetError):
+            why = kind
         with self._lock:
             known = self._last.get(name)
             self._last[name] = why
@@ -118,7 +125,8 @@ class Cascade:
         try:
             verdict = member.classify(conversation)
         except Exception as error:  # noqa: BLE001 - whatever it is, the job must go on
-            notes.append(f"{member.name} failed: {self._failures.note(member.name, error)}")
+            why = self._failures.note(member.name, error, reading=True)
+            notes.append(f"{member.name} failed: {why}")
             return None
         self._failures.healed(member.name)
         return verdict

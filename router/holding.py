@@ -16,6 +16,8 @@ from router.verdict import Verdict
 RANKS = {"fast": 0, "tool": 1, "large": 2}
 #: A verdict for less that is at least so sure ends the hold at once.
 SURE = 0.85
+#: The same for a tool: the most capable model without one does not know today's weather.
+SURE_OF_TOOL = 0.6
 #: Turns for which a route is held against the words.
 MOST_HELD = 2
 #: Routes whose scores differ by less are alike.
@@ -50,7 +52,8 @@ def hold(verdict: Verdict, memory: Memory | None, conversation: Conversation) ->
     if RANKS.get(verdict.route, 1) >= RANKS.get(memory.route, 1):
         return own
     short = len(conversation.last) <= SHORT_CHARS
-    if not short or verdict.confidence >= SURE or memory.held >= MOST_HELD:
+    sure = SURE_OF_TOOL if verdict.route == "tool" else SURE
+    if not short or verdict.confidence >= sure or memory.held >= MOST_HELD:
         return own
     unsure = f"{verdict.route} {verdict.confidence:.2f}"
     why = f"the conversation stays on {memory.route}: {unsure} is not sure enough"

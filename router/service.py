@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 CONCURRENCY = 16
 #: Jobs that shadow arms may be behind; further ones are not scored.
 SHADOWS_BEHIND = 256
+#: Characters of the requests of these jobs, together.
+SHADOWS_CHARS = 8_000_000
 
 
 class Router:
@@ -39,6 +41,7 @@ class Router:
         self._decider = decider
         self._watch = watch
         self._unscored: asyncio.Queue[Job] = asyncio.Queue(SHADOWS_BEHIND)
+        self._unscored_chars = 0
         #: Names of claims; a process that comes after us under the same name has others.
         self._claims = (f"{secrets.token_hex(8)}#{n}" for n in count(1))
 
@@ -57,8 +60,15 @@ class Router:
             await self._fail(job.id, FleetFault("The router met an error; see its log."))
         else:
             await self._send(job, decision)
-            if self._decider.has_shadows and not self._unscored.full():
-                self._unscored.put_nowait(job)
+            if self._decider.has_shadows:
+                self._leave_to_shadows(job)
+
+    def _leave_to_shadows(self, job: Job) -> None:
+        size = _size(job)
+        if self._unscored.full() or self._unscored_chars + size > SHADOWS_CHARS:
+            return
+        self._unscored_chars += size
+        self._unscored.put_nowait(job)
 
     async def _send(self, job: Job, decision: Decision) -> None:
         notes: list[str] = []
@@ -83,6 +93,7 @@ class Router:
         """Off the hot path: one job after the other; what comes too fast is left out."""
         while True:
             job = await self._unscored.get()
+            self._unscored_chars -= _size(job)
             try:
                 for drawn, decision in await self._decider.shadows(job):
                     await self._ledger.note_shadow(
@@ -97,6 +108,10 @@ class Router:
                 log.warning("job %s: no shadow's opinion: %s", job.id, error)
             except Exception:  # one odd job must not silence the shadows for good
                 log.exception("job %s: asking the shadows broke", job.id)
+
+
+def _size(job: Job) -> int:
+    return len(repr(job.request))
 
 
 @asynccontextmanager

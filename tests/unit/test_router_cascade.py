@@ -35,8 +35,8 @@ def test_the_first_that_works_decides_and_the_failure_is_in_the_reasons() -> Non
     chain = Cascade([Says("a", broken=True), Says("b", route="large")], failures)
     verdict = chain.classify(HELLO)
     assert (verdict.route, verdict.classifier) == ("large", "b")
-    assert verdict.reasons == ("b says so", "a failed: RuntimeError: out of order")
-    assert failures.as_dict() == {"a": "RuntimeError: out of order"}
+    assert verdict.reasons == ("b says so", "a failed: RuntimeError")
+    assert failures.as_dict() == {"a": "RuntimeError"}
 
 
 def test_a_classifier_that_works_again_is_no_failure_any_more() -> None:
@@ -92,4 +92,4 @@ def test_a_second_look_that_fails_leaves_the_first_verdict() -> None:
     chain = Cascade([Says("a", confidence=0.4)], Failures(), second=second, threshold=0.5)
     verdict = chain.classify(HELLO)
     assert (verdict.route, verdict.classifier) == ("tool", "a")
-    assert verdict.reasons[-1] == "second failed: RuntimeError: out of order"
+    assert verdict.reasons[-1] == "second failed: RuntimeError"

@@ -53,7 +53,8 @@ def test_a_named_model_comes_first_even_if_nobody_works_for_it() -> None:
 def test_of_two_models_of_a_route_the_shorter_wait_goes_first_and_the_cache_before_it() -> None:
     waits = {"a": 60.0, "b": 3.0}
     assert names(Wish("fast"), TWINS, waits=waits)[:2] == ["b", "a"]
-    assert names(Wish("fast", cached="a"), TWINS, waits=waits)[:2] == ["a", "b"]
+    assert names(Wish("fast", cached="a"), TWINS, waits=waits)[:2] == ["b", "a"]
+    assert names(Wish("fast", cached="a"), TWINS, waits={"a": 9.0})[:2] == ["a", "b"]
     assert names(Wish("fast"), TWINS, waits={"a": 1.0, "b": 0.0})[:2] == ["a", "b"]
 
 

@@ -18,7 +18,7 @@ from router.classifiers import Classifiers
 from router.conversation import Conversation
 from router.deciding import Decider
 from router.plan import Standing
-from router.service import CONCURRENCY, Router
+from router.service import CONCURRENCY, SHADOWS_CHARS, Router
 from router.standing import Watch
 
 
@@ -76,10 +76,18 @@ async def test_shadows_are_asked_again_after_an_odd_job() -> None:
 
     router: Any = Router(*(SimpleNamespace(shadows=shadows) for _ in range(3)))  # type: ignore[arg-type]
     for name in ("odd", "next", "end"):
-        router._unscored.put_nowait(SimpleNamespace(id=name))
+        router._leave_to_shadows(SimpleNamespace(id=name, request={}))
     with contextlib.suppress(asyncio.CancelledError):
         await router.ask_shadows()
     assert asked == ["odd", "next", "end"]
+    assert router._unscored_chars == 0
+
+
+def test_long_jobs_that_wait_for_shadows_are_bounded() -> None:
+    router: Any = Router(*(SimpleNamespace() for _ in range(3)))  # type: ignore[arg-type]
+    for _ in range(20):
+        router._leave_to_shadows(SimpleNamespace(request={"messages": "x" * 1_000_000}))
+    assert router._unscored.qsize() == SHADOWS_CHARS // 1_000_100
 
 
 def test_a_route_of_ones_own_may_be_called_claude() -> None:

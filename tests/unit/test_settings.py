@@ -186,3 +186,21 @@ def test_claude_is_in_no_plan_without_a_key_and_last_with_one(
     assert [m.name for m in catalogue.for_route("large")] == ["tool", "fast", "claude"]
     assert catalogue.for_route("claude")[0].name == "claude"
     assert catalogue["claude"].calls_per_day == 100
+
+
+@pytest.mark.parametrize(
+    "router",
+    [
+        '[router]\nclassifier = "llm"\n',
+        '[[router.experiments]]\nname = "x"\n'
+        'arms = [{name = "a"}, {name = "b", classifier = "llm"}]\n',
+    ],
+)
+def test_the_llm_classifier_needs_the_model_that_it_asks(
+    config: Path, router: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(config.read_text() + router)
+    with pytest.raises(ConfigError, match=r"name it in router\.llm"):
+        load(config)
+    monkeypatch.setenv("FLEET_ROUTER__LLM", "fast")
+    assert load(config).router.llm == "fast"
