@@ -12,7 +12,7 @@ from redis.exceptions import NoScriptError
 from fleet import scripts
 from fleet.decision import Decision
 from fleet.dispatch import Dispatcher, Outgoing
-from fleet.errors import ConfigError, FleetFault, TooManyAttempts
+from fleet.errors import ConfigError, Conflict, FleetFault, TooManyAttempts
 from fleet.events import Kind, event_data
 from fleet.job import Job, Status
 from fleet.line import Line
@@ -44,6 +44,8 @@ from fleet.settings import Settings
 
 log = logging.getLogger(__name__)
 
+#: Times that a caller may say something else of one job.
+FEEDBACKS_MOST = 20
 #: Jobs that one look for what is due takes on.
 REAP_MOST = 200
 #: A job that somebody is told to end is looked at again after so long.
@@ -514,6 +516,9 @@ class Ledger(Records):
     async def give_feedback(self, job: Job, feedback: FeedbackRequest) -> bool:
         """Keep what a caller says of a job, instead of what it has said before. False if there is
         no such job any more.
+
+        Raises:
+            Conflict: it has said something else too often; each time is an entry of the log.
         """
         learns = feedback.route and self._settings.router.keep_feedback_text
         text = last_user_turn(job.request)[:EXAMPLE_CHARACTERS] if learns else ""
@@ -527,8 +532,11 @@ class Ledger(Records):
                     feedback.route or "",
                     text,
                     EXAMPLES_MOST,
+                    FEEDBACKS_MOST,
                 ],
             )
+        if kept < 0:
+            raise Conflict(f"feedback on one job may change {FEEDBACKS_MOST} times, no more")
         return bool(kept)
 
     async def reap(self) -> list[str]:

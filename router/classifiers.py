@@ -30,22 +30,22 @@ class Classifiers:
         self.failures = Failures()
         self._settings = settings
         self._folder = folder or where()
-        self._keywords = KeywordClassifier(settings.router.memory_turns)
+        self.keywords = KeywordClassifier(settings.router.memory_turns)
 
     def chain(self, name: Name, threshold: float | None = None) -> Cascade:
         """A classifier with everything that stands in for it."""
         members: dict[Name, list[Classifier | None]] = {
-            "keywords": [self._keywords],
-            "embedding": [self.embedding, self._keywords],
-            "cascade": [self.embedding, self._keywords],
-            "llm": [self._llm, self.embedding, self._keywords],
+            "keywords": [self.keywords],
+            "embedding": [self.embedding, self.keywords],
+            "cascade": [self.embedding, self.keywords],
+            "llm": [self._llm, self.embedding, self.keywords],
         }
         router = self._settings.router
         return Cascade(
             [member for member in members[name] if member],
             self.failures,
-            quick=self._keywords if name == "cascade" and self._plain else None,
-            asks=self.embedding or self._keywords if name == "llm" else None,
+            quick=self.keywords if name == "cascade" and self._plain else None,
+            asks=self.embedding or self.keywords if name == "llm" else None,
             second=self._llm if name == "cascade" else None,
             threshold=router.threshold if threshold is None else threshold,
         )

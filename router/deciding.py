@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from fleet.decision import Decision, Memory, conversation_handle
+from fleet.errors import ModelError
 from fleet.job import Job
 from fleet.settings import Settings
 from router import experiments, policy, signals
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 #: each job that a process decides at once and one for the shadows, so that no job waits for
 #: the model that another one asks.
 THREADS = 17
+#: Seconds that a verdict is waited for beside the time that a model has for its own.
+PATIENCE_S = 3.0
 
 
 class Decider:
@@ -122,7 +125,14 @@ class Decider:
     async def _classify(self, drawn: Drawn | None, conversation: Conversation) -> Verdict:
         chain = self._chains[drawn.experiment, drawn.arm.name] if drawn else self._chain
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, chain.classify, conversation)
+        answer = loop.run_in_executor(self._threads, chain.classify, conversation)
+        try:
+            return await asyncio.wait_for(answer, PATIENCE_S + self._router.llm_timeout_s)
+        except TimeoutError:
+            late = ModelError("it gave no verdict in time")
+            why = self._classifiers.failures.note(self._router.classifier, late)
+            verdict = self._classifiers.keywords.classify(conversation)
+            return replace(verdict, reasons=(*verdict.reasons, f"the classifier failed: {why}"))
 
     async def _counted(self, seen: signals.Signals, request: Mapping[str, Any]) -> signals.Signals:
         unclear = [

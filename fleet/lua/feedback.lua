@@ -1,14 +1,18 @@
 -- What a caller says of a job: the route that it needed, how good the answer was. The latest word counts.
 -- KEYS  1 job hash   2 decision log (stream)   3 examples to learn from (stream)
 -- ARGV  1 feedback json   2 entries of the decision log, at most   3 route   4 text that needs it,
---       or '' when none is to be kept   5 examples, at most
--- Returns 1, or 0 when there is no such job. Saying the same again changes nothing.
+--       or '' when none is to be kept   5 examples, at most   6 changes of mind, at most
+-- Returns 1, 0 when there is no such job, -1 when it has changed too often. Saying the same again
+-- changes nothing.
 local record = redis.call('HMGET', KEYS[1], 'status', 'feedback', 'example')
 if not record[1] then
   return 0
 end
 if record[2] == ARGV[1] then
   return 1
+end
+if redis.call('HINCRBY', KEYS[1], 'feedbacks', 1) > tonumber(ARGV[6]) then
+  return -1
 end
 local example = ''
 if record[3] and record[3] ~= '' then

@@ -187,3 +187,11 @@ def test_the_name_of_a_conversation_is_part_of_what_an_idempotency_key_stands_fo
         return api.client.post("/v1/jobs", json=body, headers={"Idempotency-Key": "k"}).status_code
 
     assert [post("talk-1"), post("talk-1"), post("talk-2"), post(None)] == [202, 202, 409, 409]
+
+
+def test_who_changes_its_mind_again_and_again_is_stopped(fleet: Fleet) -> None:
+    job_id = fleet.stack.post("Hi [[fake n=1]]")
+    fleet.stack.ended(job_id)
+    replies = [give(fleet.stack.client, job_id, rating=1 + n % 5) for n in range(22)]
+    assert [reply.status_code for reply in replies] == [200] * 20 + [409] * 2
+    assert "may change 20 times" in replies[-1].json()["error"]["message"]
