@@ -50,8 +50,8 @@ def drawn(found: Report, since: str) -> Iterator[RenderableType]:
     if found.alert:
         yield Text(found.alert, style="bold red")
     yield share_table(found.shares)
-    yield figures_table("Routes", (*found.routes, found.overall))
-    yield figures_table("Models", found.models)
+    yield from figures_tables("route", (*found.routes, found.overall))
+    yield from figures_tables("model", found.models)
     yield from (Text(line) for line in verdict_lines(found))
     yield slow_table(found.slowest)
     yield Text(misroute_line(found))
@@ -79,22 +79,27 @@ def share_table(shares: Iterable[Share]) -> Table:
     return table
 
 
-def figures_table(title: str, figures: Sequence[Figures]) -> Table:
-    """Times, tokens and rates of routes or models; costs where some price is known."""
+def figures_tables(name: str, figures: Sequence[Figures]) -> Iterator[Table]:
+    """Times of routes or models, then what went in and out; each as wide as a terminal."""
+    times = titled(f"{name.capitalize()}s: seconds", name)
+    for column in ("n", "average", "median", "first token p50", "p95"):
+        times.add_column(column, justify="right")
     priced = any(each.cost_usd is not None for each in figures)
-    table = titled(title, "seconds")
-    columns = ("n", "average", "median", "first token p50", "p95", "tokens in", "out")
+    work = titled(f"{name.capitalize()}s: tokens and faults", name)
     rates = ("fall-over", "failed", "rating", *(("USD",) if priced else ()))
-    for column in (*columns, *rates):
-        table.add_column(column, justify="right")
+    for column in ("tokens in", "out", *rates):
+        work.add_column(column, justify="right")
     for each in figures:
-        table.add_row(
+        times.add_row(
             printable(each.name),
             f"{each.jobs:,}",
             shown(each.average_s),
             shown(each.median_s),
             shown(each.first_token_p50_s),
             shown(each.first_token_p95_s),
+        )
+        work.add_row(
+            printable(each.name),
             f"{each.prompt_tokens:,}",
             f"{each.completion_tokens:,}",
             percent(each.fall_over_rate),
@@ -102,7 +107,8 @@ def figures_table(title: str, figures: Sequence[Figures]) -> Table:
             f"{shown(each.rating)} ({each.ratings})" if each.ratings else "–",
             *((shown(each.cost_usd),) if priced else ()),
         )
-    return table
+    yield times
+    yield work
 
 
 def verdict_lines(found: Report) -> Iterator[str]:

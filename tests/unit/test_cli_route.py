@@ -106,7 +106,9 @@ def test_the_report_is_drawn() -> None:
         assert expected in text
     assert "USD" not in text
     priced = report(rows, prices={"claude": (3.0, 15.0)})
-    assert "USD" in drawn(report_command.figures_table("Models", priced.models))
+    times, work = report_command.figures_tables("model", priced.models)
+    assert "first token" in drawn(times)
+    assert "USD" in drawn(work)
 
 
 def test_an_empty_report_says_so(fleet: Fleet) -> None:
