@@ -40,7 +40,7 @@ class Failures:
             known = self._last.get(name)
             self._last[name] = why
         if known != why:
-            log.warning("classifier %s: %s; the next one is asked", name, why)
+            log.warning("classifier %s: %s", name, why)
         return why
 
     def healed(self, name: str) -> None:

@@ -49,12 +49,17 @@ class Suggestion:
         """A `[[router.routes]]` table to paste; empty while there are too few examples."""
         if len(self.examples) < FEWEST_EXAMPLES:
             return ""
+        return f"{self._head}examples = [\n{self.lines}]\n"
+
+    @property
+    def lines(self) -> str:
+        """The examples as they stand between the brackets of such a table."""
+        return "".join(f"    {_quoted(example)},\n" for example in self.examples)
+
+    @property
+    def _head(self) -> str:
         about = f"Questions like those that were sent to {self.route!r} by feedback."
-        lines = (f"    {_quoted(example)},\n" for example in self.examples)
-        return (
-            f"[[router.routes]]\nname = {_quoted(self.route)}\ndescription = {_quoted(about)}\n"
-            f"examples = [\n{''.join(lines)}]\n"
-        )
+        return f"[[router.routes]]\nname = {_quoted(self.route)}\ndescription = {_quoted(about)}\n"
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, as JSON can say it."""

@@ -1,6 +1,6 @@
 """`fleet route report`: what the decisions came to, drawn as tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -37,12 +37,13 @@ def run(config: Path | None, window_ms: int, since: str, as_json: bool) -> None:
     if as_json:
         print_json(found.as_dict())
         return
-    for part in drawn(found, since):
+    own = {route.name for route in settings.router.routes}
+    for part in drawn(found, since, own):
         out.print(part, soft_wrap=isinstance(part, Text))
 
 
-def drawn(found: Report, since: str) -> Iterator[RenderableType]:
-    """The whole report, part by part. Pure."""
+def drawn(found: Report, since: str, own: Collection[str] = ()) -> Iterator[RenderableType]:
+    """The whole report, part by part; `own`: routes with a table in the configuration. Pure."""
     if not found.jobs:
         yield Text(f"No decisions in the last {since}.")
         return
@@ -58,7 +59,7 @@ def drawn(found: Report, since: str) -> Iterator[RenderableType]:
     if found.misroutes:
         yield misroute_table(found.misroutes)
     for suggestion in found.suggestions:
-        yield Text("\n".join(suggestion_lines(suggestion)))
+        yield Text("\n".join(suggestion_lines(suggestion, suggestion.route in own)))
 
 
 def share_table(shares: Iterable[Share]) -> Table:
@@ -156,11 +157,14 @@ def misroute_table(misroutes: Sequence[Misroute]) -> Table:
     return table
 
 
-def suggestion_lines(suggestion: Suggestion) -> Iterator[str]:
-    """Keywords and examples of one route."""
+def suggestion_lines(suggestion: Suggestion, has_table: bool = False) -> Iterator[str]:
+    """Keywords and examples of one route; it may have a table in the configuration already."""
     if words := ", ".join(f"{k.word} ({k.here})" for k in suggestion.keywords):
         yield f"Keywords for {suggestion.route}: {printable(words)}"
-    if suggestion.toml:
+    if has_table:
+        lines = printable(suggestion.lines)
+        yield f"Examples for {suggestion.route}, to add to those it has:\n\n{lines}"
+    elif suggestion.toml:
         yield f"Examples for {suggestion.route}, to paste:\n\n{printable(suggestion.toml)}"
     else:
         count = len(suggestion.examples)

@@ -22,6 +22,7 @@ from fleet.routing import Experiment
 from fleet.rows import Row
 from router.compare import compare
 from router.report import report
+from router.suggestions import Suggestion
 from tests.unit.decision_rows import arm_rows, outcome, row, said, shadow
 
 CONFIG = """
@@ -182,3 +183,12 @@ def test_a_file_that_cannot_be_written_is_named(fleet: Fleet, tmp_path: Path) ->
     refused = fleet([row()], "export", "--out", str(tmp_path))
     assert isinstance(refused.exception, FleetFault)
     assert refused.exception.message.startswith(f"--out: {tmp_path} cannot be written: ")
+
+
+def test_examples_of_a_route_that_has_a_table_are_lines_to_add_to_it() -> None:
+    suggestion = Suggestion("law", (), ("may I sublet", "who inherits", "is it void"))
+    alone = "\n".join(report_command.suggestion_lines(suggestion))
+    added = "\n".join(report_command.suggestion_lines(suggestion, has_table=True))
+    assert "[[router.routes]]" in alone
+    assert "[[router.routes]]" not in added
+    assert '"may I sublet",' in added
