@@ -84,7 +84,8 @@ class Model(Strict):
     api_key_env: str = ""
     #: Calls allowed in one day (UTC); 0: no limit.
     calls_per_day: Annotated[int, Field(ge=0)] = 0
-    #: Whether it can call tools; a request that brings some never goes to one that cannot.
+    #: Whether it can call tools; a request that brings some goes to one that cannot only where
+    #: no model can.
     tools: bool = True
     #: Let the server keep its answers, so that one whose worker was lost goes on where it was.
     #: Switch it off where `url` stands for several servers.
@@ -145,6 +146,7 @@ class Catalogue:
     def __init__(self, models: tuple[Model, ...]) -> None:
         self.models = models
         self._by_name = {model.name: model for model in models}
+        self._for_route: dict[str, tuple[Model, ...]] = {}
 
     def __getitem__(self, name: str) -> Model:
         return self._by_name[name]
@@ -182,6 +184,11 @@ class Catalogue:
 
     def for_route(self, route: str) -> tuple[Model, ...]:
         """Local models that can serve a route, best first; then the external ones."""
+        if route not in self._for_route:
+            self._for_route[route] = self._ordered_for(route)
+        return self._for_route[route]
+
+    def _ordered_for(self, route: str) -> tuple[Model, ...]:
         roles = STAND_INS.get(route) or DOMAINS.get(route, (route,))
         by_role = [m.name for role in roles for m in self.enabled if role in m.roles]
         names = dict.fromkeys([*by_role, *(m.name for m in self.enabled)])

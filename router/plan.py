@@ -52,14 +52,17 @@ def order(
     models, notes = _by_fit(wish, signals, catalogue, standing)
     able = tuple(m for m in models if m.tools) if signals.has_tools else models
     if able and len(able) < len(models):
-        notes += [f"{m.name!r} cannot call tools" for m in models if m not in able]
+        notes += [f"{m.name!r} cannot call tools" for m in models if not m.tools]
         models = able
     if signals.has_tools and not able:
         notes.append("no enabled model can call tools")
-    fitting = tuple(m for m in models if signals.tokens_needed(m) <= m.context)
-    if fitting:
-        notes += [_too_long(m, signals) for m in models if m not in fitting]
-        return fitting, tuple(notes)
+    too_long = [m for m in models if signals.tokens_needed(m) > m.context]
+    if not too_long:
+        return models, tuple(notes)
+    if len(too_long) < len(models):
+        names = {m.name for m in too_long}
+        notes += [_too_long(m, signals) for m in too_long]
+        return tuple(m for m in models if m.name not in names), tuple(notes)
     largest = max(models, key=lambda model: model.context)
     tokens = signals.prompt_tokens(largest)
     notes.append(f"no model holds about {tokens} tokens; {largest.name!r} has the largest context")
@@ -75,16 +78,20 @@ def _by_fit(
     if (wish.named or (first[0] if first else of_route[0])).external:
         after = catalogue.for_route("tool" if signals.has_tools else BEST_LOCAL)
     first.sort(key=_by_wait(wish, standing))
-    wanted = list(dict.fromkeys([*first, *after]))
-    wanted.sort(key=lambda model: not model.external and standing.away(model))
+    # By name: models are compared, and hashed, field by field.
+    wanted = list({model.name: model for model in (*first, *after)}.values())
+    wanted.sort(
+        key=lambda model: (
+            model.external and wish.route not in model.roles,
+            not model.external and standing.away(model),
+        )
+    )
     notes = []
     if wanted and first and wanted[0] is not first[0] and not wish.named:
         notes.append(f"nobody works for {first[0].name!r} now")
-    externals = [model for model in wanted if model.external and wish.route not in model.roles]
-    ordered = [*(m for m in wanted if m not in externals), *externals]
     if wish.named:
-        ordered = [wish.named, *(model for model in ordered if model is not wish.named)]
-    return tuple(ordered), notes
+        wanted = [wish.named, *(model for model in wanted if model is not wish.named)]
+    return tuple(wanted), notes
 
 
 def _by_wait(wish: Wish, standing: Standing) -> Callable[[Model], tuple[bool, int, bool]]:
