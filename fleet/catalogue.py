@@ -135,6 +135,11 @@ class Model(Strict):
         return os.environ.get(self.api_key_env, "") if self.api_key_env else ""
 
     @property
+    def auth_headers(self) -> dict[str, str]:
+        """What its server wants in the head of a request; empty if it has no key."""
+        return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+    @property
     def external(self) -> bool:
         """Whether asking it costs money and sends the words elsewhere."""
         return self.kind == "anthropic"

@@ -44,7 +44,8 @@ class Classifiers:
         return Cascade(
             [member for member in members[name] if member],
             self.failures,
-            quick=self.keywords if name == "cascade" and self._plain else None,
+            # Without an embedding the words are asked anyway.
+            quick=self.keywords if name == "cascade" and self.embedding and self._plain else None,
             asks=self.embedding or self.keywords if name == "llm" else None,
             second=self._llm if name == "cascade" else None,
             threshold=router.threshold if threshold is None else threshold,
@@ -73,7 +74,7 @@ class Classifiers:
         if not embedders.installed() and not wanted:
             return None
         try:
-            embedders.best()
+            embedders.best()  # says what is missing, before numpy does
             from router import embedding
 
             found = embedding.load(self._settings.router, self._folder)

@@ -7,6 +7,9 @@ from typing import Any
 
 from fleet.request import text_of
 
+#: A longer turn says itself what it is about; a shorter one may lean on those before it.
+SHORT_CHARS = 80
+
 
 @dataclass(frozen=True)
 class Conversation:

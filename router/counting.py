@@ -36,12 +36,13 @@ class Counter:
     async def _count(self, model: Model, request: Mapping[str, Any]) -> int | None:
         import httpx
 
-        headers = {"Authorization": f"Bearer {model.api_key}"} if model.api_key else {}
         asked = {key: request[key] for key in ("messages", "tools") if request.get(key)}
         try:
-            prompt = await self._post(f"{model.base_url}/apply-template", asked, headers)
+            prompt = await self._post(f"{model.base_url}/apply-template", asked, model.auth_headers)
             text = {"content": prompt["prompt"], "add_special": True, "parse_special": True}
-            return len((await self._post(f"{model.base_url}/tokenize", text, headers))["tokens"])
+            return len(
+                (await self._post(f"{model.base_url}/tokenize", text, model.auth_headers))["tokens"]
+            )
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.warning("%s counts no tokens: %s", model.name, type(error).__name__)
             return None

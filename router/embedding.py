@@ -11,15 +11,13 @@ from fleet.errors import ConfigError
 from fleet.routing import Router
 from router import embedders, features, weights
 from router.asks import asked_for_claude, mentions
-from router.conversation import Conversation
+from router.conversation import SHORT_CHARS, Conversation
 from router.examples import DATA
-from router.head import Head, Layer, Vector, with_ask_signs, with_signs
-from router.keywords import UNSPOKEN, Reading, read
+from router.head import Head, Vector, with_ask_signs, with_signs
+from router.keywords import UNSPOKEN, read
 from router.verdict import Verdict
 
 NAME = "embedding"
-#: A turn that is longer does not lean on what was said before it.
-FOLLOW_UP_CHARS = 80
 #: How much the weights of the words count beside the embedding.
 WORDS = 0.5
 #: From here on a turn counts as an ask for an external model.
@@ -36,7 +34,8 @@ class _Heard:
     """One text, embedded and read."""
 
     vector: Vector
-    reading: Reading
+    #: What the layers for routes and domains read.
+    given: Vector
     scores: dict[str, float]
 
 
@@ -85,7 +84,7 @@ class EmbeddingClassifier:
             quoted = f"the words {words!r} ask" if words else "the words ask"
             reasons = [f"{quoted} for an external model ({ask:.2f})"]
         route = "claude" if ask >= ASKED else max(own.scores, key=lambda route: scores[route])
-        domains = self._layer_scores(self._head.domains, own.vector, last, own.reading)
+        domains = self._head.domains.scores(own.given)
         return Verdict(
             route,
             scores[route],
@@ -106,13 +105,8 @@ class EmbeddingClassifier:
     def _hear(self, text: str) -> _Heard:
         vector = self.embedder.embed([text])[0]
         reading = read(text)
-        scores = self._layer_scores(self._head.routes, vector, text, reading)
-        return _Heard(vector, reading, _with_words(scores, reading.text))
-
-    def _layer_scores(
-        self, layer: Layer, vector: Vector, text: str, reading: Reading
-    ) -> dict[str, float]:
-        return layer.scores(with_signs(vector, self._head.mean, features.signs(text, reading)))
+        given = with_signs(vector, self._head.mean, features.signs(text, reading))
+        return _Heard(vector, given, _with_words(self._head.routes.scores(given), reading.text))
 
     def _ask(self, turn: str, vector: Vector) -> float:
         given = with_ask_signs(vector, self._head.mean, turn)
@@ -121,7 +115,7 @@ class EmbeddingClassifier:
     def _goes_on_from(self, conversation: Conversation) -> str:
         """The turn that tells what a short one is about; empty if it stands alone."""
         *earlier, last = conversation.user_turns or ("",)
-        if len(last) > FOLLOW_UP_CHARS:
+        if len(last) > SHORT_CHARS:
             return ""
         near = earlier[::-1][: self._memory_turns]
         return next((turn for turn in near if len(turn) >= TELLING_CHARS), "".join(near[:1]))

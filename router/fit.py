@@ -52,21 +52,14 @@ def prepare(
     examples: Sequence[Example], embedder: Embedder, progress: Progress | None = None
 ) -> Material:
     """Embed the examples. Those that come with the fleet are embedded already."""
-    stored = stored_vectors(embedder.name)
-    rows = np.zeros((len(examples), 0), np.float32)
-    missing = [n for n, example in enumerate(examples) if _key(example.query) not in stored]
-    fresh = {}
-    for done, n in enumerate(missing):
-        fresh[n] = embedder.embed([examples[n].query])[0]
+    vectors = stored_vectors(embedder.name)
+    keys = [_key(example.query) for example in examples]
+    missing = [n for n, key in enumerate(keys) if key not in vectors]
+    for done, n in enumerate(missing, 1):
+        vectors[keys[n]] = embedder.embed([examples[n].query])[0]
         if progress:
-            progress(done + 1, len(missing))
-    rows = np.stack(
-        [
-            fresh[n] if n in fresh else stored[_key(example.query)]
-            for n, example in enumerate(examples)
-        ]
-    )
-    return Material(tuple(examples), rows.astype(np.float32))
+            progress(done, len(missing))
+    return Material(tuple(examples), np.stack([vectors[key] for key in keys]))
 
 
 class Lesson:

@@ -9,7 +9,7 @@ model has the conversation in its prompt cache is taken.
 from dataclasses import dataclass
 
 from fleet.decision import Memory
-from router.conversation import Conversation
+from router.conversation import SHORT_CHARS, Conversation
 from router.verdict import Verdict
 
 #: From the least to the most; a route of one's own counts as the middle.
@@ -22,8 +22,6 @@ SURE_OF_TOOL = 0.6
 MOST_HELD = 2
 #: Routes whose scores differ by less are alike.
 ALIKE = 0.15
-#: A longer turn says itself what it is about.
-SHORT_CHARS = 80
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from router import lexicon
 from router.asks import asked_for_claude
-from router.conversation import Conversation
+from router.conversation import SHORT_CHARS, Conversation
 from router.signals import estimate_tokens
 from router.verdict import ROUTES, Verdict
 from router.weights import Weights, shares
@@ -31,8 +31,6 @@ NAME = "keywords"
 LONG_TOKENS = 120
 #: Where a verb stands that says what the whole turn is for.
 OPENING_CHARS = 30
-#: Longer turns are not a follow-up to what was said before.
-FOLLOW_UP_CHARS = 80
 #: How sure one may be of a turn for which no rule speaks: most often it is small talk.
 UNSPOKEN = 0.47
 #: What a rule counts beside the weights of the words, in log odds; one that an earlier turn
@@ -164,7 +162,7 @@ def _spread(judged: _Judgement) -> dict[str, float]:
 
 
 def _follows_up(turn: str) -> bool:
-    return len(turn) <= FOLLOW_UP_CHARS and bool(lexicon.FOLLOW_UP.match(folded(turn)))
+    return len(turn) <= SHORT_CHARS and bool(lexicon.FOLLOW_UP.match(folded(turn)))
 
 
 def _judge(turn: str) -> tuple[_Judgement | None, Reading]:

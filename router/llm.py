@@ -43,7 +43,7 @@ class LlmClassifier:
         self._client = httpx.Client(
             base_url=model.base_url,
             timeout=timeout_s,
-            headers={"Authorization": f"Bearer {model.api_key}"} if model.api_key else {},
+            headers=model.auth_headers,
             trust_env=False,
         )
 
