@@ -1,13 +1,14 @@
 """Saying no in good time: a full queue, and how long it will be full."""
 
+from collections.abc import Sequence
 from math import inf
 
 from api.state import State
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import FleetError, QueueFull, TooManyJobs
+from fleet.job import NewJob
 from fleet.ledger import Created
 from fleet.process import living_nodes
-from fleet.request import JobRequest
 
 #: Nobody is sent away for longer, seconds.
 RETRY_MOST_S = 60.0
@@ -23,10 +24,9 @@ def candidates(catalogue: Catalogue, asked: str) -> list[str]:
     return [model.name for model in local or catalogue.enabled]
 
 
-async def refusal(state: State, request: JobRequest, created: Created) -> FleetError:
+async def refusal(state: State, new: NewJob, created: Created) -> FleetError:
     """The error for a job that was not made, with the wait that it would have met."""
-    names = candidates(state.settings.catalogue, request.model)
-    wait_s = await predicted_wait_s(state, names)
+    wait_s = await predicted_wait_s(state, new.candidates)
     # Come back when a tenth of what waits now has been served.
     retry_s = max(1.0, min(RETRY_MOST_S, wait_s / 10))
     if created.too_many:
@@ -42,7 +42,7 @@ async def refusal(state: State, request: JobRequest, created: Created) -> FleetE
     )
 
 
-async def predicted_wait_s(state: State, names: list[str]) -> float:
+async def predicted_wait_s(state: State, names: Sequence[str]) -> float:
     """Seconds that a new job would wait for the first free slot of any of these models."""
     ledger, catalogue = state.ledger, state.settings.catalogue
     models = [catalogue[name] for name in names]

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from api import views
 from api.body import Rated, described
-from api.guard import Caller
-from api.jobs import load, no_such
+from api.guard import Asking
+from api.lookup import load, no_such
 from api.state import Fleet
 from fleet.catalogue import Catalogue
 from fleet.errors import InvalidRequest
@@ -18,14 +18,14 @@ router = APIRouter()
 
 @router.post("/v1/jobs/{job_id}/feedback", openapi_extra=described(FeedbackRequest))
 async def give_feedback(
-    job_id: str, feedback: Rated, fleet: Fleet, caller: Caller
+    job_id: str, feedback: Rated, fleet: Fleet, caller: Asking
 ) -> dict[str, Any]:
     """Say what the job's question needed, or how good its answer was; the latest word counts."""
     _check_route(feedback.route, fleet.settings.catalogue)
     job = await load(fleet, caller, job_id)
     if not await fleet.ledger.give_feedback(job, feedback):
         raise no_such(job_id)
-    return views.feedback(job_id, feedback)
+    return views.feedback(job.id, feedback)
 
 
 def _check_route(route: str | None, catalogue: Catalogue) -> None:

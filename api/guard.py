@@ -2,20 +2,19 @@
 
 import hmac
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.envelope import error_response
+from fleet.callers import LOCAL, Caller
 from fleet.errors import FleetError, InvalidRequest, TooLarge, Unauthorized
 from fleet.hosts import is_loopback
 from fleet.settings import Settings
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
-#: Who everybody is where no key is needed.
-LOCAL = "local"
 #: What may be asked without a key; the answer is one word then.
 OPEN = frozenset({"/health", "/ready"})
 
@@ -28,7 +27,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         callers = settings.api.callers.items()
-        self._callers = [(_digest(key.encode()), name) for key, name in callers]
+        self._callers = [(_digest(key.encode()), Caller(name)) for key, name in callers]
         self._most = settings.limits.body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,15 +61,15 @@ class Guard:
         if int(length) > self._most:
             raise self._too_large()
 
-    def _caller(self, headers: dict[bytes, bytes]) -> str | None:
+    def _caller(self, headers: dict[bytes, bytes]) -> Caller | None:
         """Whose key it is. It is held against all of them, so that the time tells nothing."""
         if not self._callers:
-            return LOCAL
+            return Caller(LOCAL)
         scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
         given, found = _digest(key.strip()), None
-        for known, name in self._callers:
+        for known, caller in self._callers:
             if hmac.compare_digest(given, known):
-                found = name
+                found = caller
         return found if scheme.lower() == b"bearer" else None
 
     def _bounded(self, receive: Receive) -> Receive:
@@ -105,9 +104,9 @@ def trusted(scope: Any) -> bool:
     return scope.get("caller") is not None
 
 
-async def _caller(request: Request) -> str:  # a plain function would cost a thread
-    return str(request.scope["caller"])
+async def _asking(request: Request) -> Caller:  # a plain function would cost a thread
+    return cast(Caller, request.scope["caller"])
 
 
-#: The name of whoever asks: nobody sees another caller's jobs.
-Caller = Annotated[str, Depends(_caller)]
+#: Whoever asks: nobody sees another caller's jobs.
+Asking = Annotated[Caller, Depends(_asking)]

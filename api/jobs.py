@@ -1,6 +1,5 @@
 """The native job API: post, look, follow, cancel, list."""
 
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -8,15 +7,16 @@ from fastapi.responses import JSONResponse
 
 from api import views
 from api.body import Posted, described
-from api.following import begun, end_of, following, routed
-from api.guard import Caller
+from api.following import end_of, following
+from api.guard import Asking
+from api.lookup import glance, load, no_such
 from api.posting import post
 from api.sse import EventStream, cursor
-from api.state import Fleet, State
-from fleet.errors import InvalidRequest, NotFound
+from api.state import Fleet
+from api.wire import JobWire
+from fleet.errors import InvalidRequest
 from fleet.events import fold
-from fleet.job import TERMINAL, Job, Status, is_job_id
-from fleet.records import Glance
+from fleet.job import TERMINAL, Job, Status
 from fleet.request import JobRequest
 
 router = APIRouter()
@@ -25,34 +25,39 @@ DESCRIBED = described(JobRequest)
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 
+#: Seconds that the head of a stream waits for the word where the job goes.
+ROUTED_S = 1.0
 #: Records looked at in one page of `GET /v1/jobs`, and pages for one request.
 PAGE, PAGES = 200, 10
 
 
 @router.post("/v1/jobs", status_code=202, openapi_extra=DESCRIBED)
 async def post_job(
-    request: Posted, fleet: Fleet, caller: Caller, idempotency_key: IdempotencyKey = None
+    request: Posted, fleet: Fleet, caller: Asking, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
     """Make a job; the answer comes by the urls in the 202."""
-    job_id, ahead = await post(fleet, caller, request, idempotency_key)
-    body = views.accepted(job_id, Status.QUEUED, ahead)
-    return JSONResponse(body, 202, headers={"Location": body["urls"]["self"]})
+    posted = await post(fleet, caller, request, idempotency_key)
+    body = views.accepted(posted.job_id, Status.QUEUED, posted.ahead)
+    location = {"Location": body["urls"]["self"]}
+    return JSONResponse(body, 202, headers=posted.headers | location)
 
 
 @router.post("/api/chat/stream", openapi_extra=DESCRIBED)
 async def chat_stream(
-    request: Posted, fleet: Fleet, caller: Caller, idempotency_key: IdempotencyKey = None
+    request: Posted, fleet: Fleet, caller: Asking, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Make a job and stream its events in the same response."""
-    job_id, _ = await post(fleet, caller, request, idempotency_key)
+    posted = await post(fleet, caller, request, idempotency_key)
+    job_id = posted.job_id
     cancels = request.on_disconnect == "cancel"
-    said, batches = await routed(following(fleet, job_id, -1), fleet.closing.told)
     return EventStream(
         job_id,
-        batches,
-        headers=views.headers(said.get("route"), said.get("model"), said.get("confidence")),
+        following(fleet, job_id, -1),
+        JobWire(job_id, {}, waits=True),
         ping_s=fleet.settings.api.ping_s,
         closing=fleet.closing,
+        hold_s=ROUTED_S,
+        headers=posted.headers,
         on_gone=(lambda: fleet.ledger.cancel(job_id)) if cancels else None,
     )
 
@@ -61,7 +66,7 @@ async def chat_stream(
 async def get_job(
     job_id: str,
     fleet: Fleet,
-    caller: Caller,
+    caller: Asking,
     response: Response,
     wait: Annotated[float, Query(ge=0)] = 0.0,
 ) -> dict[str, Any]:
@@ -72,44 +77,46 @@ async def get_job(
         )
     job = await load(fleet, caller, job_id)
     if wait and not job.ended:
-        await end_of(fleet, job_id, wait)
+        await end_of(fleet, job.id, wait)
         job = await load(fleet, caller, job_id)
-    response.headers.update(views.headers(job.route, job.model, job.confidence))
-    return views.detail(job, fold(await fleet.ledger.read_all(job_id)))
+    response.headers.update(
+        views.headers({"route": job.route, "model": job.model, "confidence": job.confidence})
+    )
+    return views.detail(job, fold(await fleet.ledger.read_all(job.id)))
 
 
 @router.get("/v1/jobs/{job_id}/events")
 async def get_events(
     job_id: str,
     fleet: Fleet,
-    caller: Caller,
+    caller: Asking,
     last_event_id: LastEventId = None,
     starting_after: str | None = None,
 ) -> Response:
     """The job's events from a cursor on, live; 204 when there is nothing left to come."""
     after = cursor(last_event_id, starting_after)
-    job = await _glance(fleet, caller, job_id)
+    job_id, job = await glance(fleet, caller, job_id)
     if after >= job.seq:
         raise InvalidRequest(
             f"event {after} does not exist (yet); the last one is {job.seq - 1}",
             param="Last-Event-ID" if last_event_id else "starting_after",
         )
-    headers = views.headers(job.route, job.model, job.confidence)
+    headers = views.headers(job._asdict())
     if job.status in TERMINAL and after == job.seq - 1:
         return Response(status_code=204, headers=headers)
     return EventStream(
         job_id,
-        await begun(following(fleet, job_id, after)),
-        headers=headers,
+        following(fleet, job_id, after),
+        JobWire(job_id, headers),
         ping_s=fleet.settings.api.ping_s,
         closing=fleet.closing,
     )
 
 
 @router.post("/v1/jobs/{job_id}/cancel")
-async def cancel_job(job_id: str, fleet: Fleet, caller: Caller) -> dict[str, Any]:
+async def cancel_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any]:
     """End the job, whatever it is doing. Cancelling twice is the same as once."""
-    await _glance(fleet, caller, job_id)
+    job_id, _ = await glance(fleet, caller, job_id)
     outcome = await fleet.ledger.cancel(job_id)
     if outcome is None:
         raise no_such(job_id)
@@ -119,7 +126,7 @@ async def cancel_job(job_id: str, fleet: Fleet, caller: Caller) -> dict[str, Any
 @router.get("/v1/jobs")
 async def list_jobs(
     fleet: Fleet,
-    caller: Caller,
+    caller: Asking,
     status: Status | None = None,
     model: str | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
@@ -131,7 +138,7 @@ async def list_jobs(
         raise InvalidRequest("after: must be the `next` of an earlier answer", param="after")
     found: list[Job] = []
     for _ in range(PAGES):
-        page = await fleet.ledger.recent(caller, str(place[0]) if place else "+inf", PAGE)
+        page = await fleet.ledger.recent(caller.name, str(place[0]) if place else "+inf", PAGE)
         fresh = views.after_cursor(page, place)
         for job in fresh:
             place = (job.created_at, job.id)
@@ -150,31 +157,3 @@ def _page(jobs: list[Job], place: views.Cursor | None) -> dict[str, Any]:
         "jobs": [views.summary(job) for job in jobs],
         "next": f"{place[0]}-{place[1]}" if place else None,
     }
-
-
-async def load(fleet: State, caller: str, job_id: str) -> Job:
-    """The caller's job of that id; one past its deadline is ended as expired on the way.
-
-    Raises:
-        NotFound: there is none.
-    """
-    job = await fleet.ledger.load(job_id) if is_job_id(job_id) else None
-    if job is None or job.caller != caller:
-        raise no_such(job_id)
-    if not job.ended and job.deadline_at <= time.time() * 1000:  # Redis' clock decides
-        outcome = await fleet.ledger.expire(job_id)
-        if outcome and outcome[0]:
-            job = await fleet.ledger.load(job_id) or job
-    return job
-
-
-async def _glance(fleet: State, caller: str, job_id: str) -> Glance:
-    job = await fleet.ledger.peek(job_id) if is_job_id(job_id) else None
-    if job is None or job.caller != caller:
-        raise no_such(job_id)
-    return job
-
-
-def no_such(job_id: str) -> NotFound:
-    """The error for a job that is not (any more), or not the caller's."""
-    return NotFound(f"there is no job {job_id[:80]!r}; it may have been forgotten", param="id")

@@ -2,20 +2,41 @@
 
 import hashlib
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
 from api.admission import candidates, refusal
 from api.state import State
+from fleet.callers import Caller
 from fleet.catalogue import Catalogue
-from fleet.errors import Conflict, InvalidRequest
-from fleet.job import new_job_id
-from fleet.request import JobRequest
+from fleet.errors import Conflict, InvalidRequest, NoSuchModel
+from fleet.job import NewJob, new_job_id
+from fleet.request import JobRequest, has_images
+from fleet.settings import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class PostedJob:
+    """A job that was made, or found by its Idempotency-Key."""
+
+    job_id: str
+    #: Jobs ahead of it in the router's line.
+    ahead: int = 0
+    #: What the head of the answer says of the caller's limits.
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 async def post(
-    state: State, caller: str, request: JobRequest, idempotency_key: str | None
-) -> tuple[str, int]:
-    """Make a job of the caller's. Returns its id and the number of jobs ahead of it.
+    state: State,
+    caller: Caller,
+    request: JobRequest,
+    idempotency_key: str | None,
+    *,
+    api: str = "jobs",
+    form: dict[str, Any] | None = None,
+    keep_s: int = 0,
+) -> PostedJob:
+    """Make a job of the caller's. `api`, `form` and `keep_s`: see `fleet.job.Job`.
 
     Raises:
         InvalidRequest: the request is beyond a limit, or names an unknown model.
@@ -23,47 +44,51 @@ async def post(
         TooManyJobs, QueueFull: there is no room for it now.
         StoreUnavailable: Redis does not answer.
     """
-    check(state, request)
+    catalogue = state.settings.catalogue.only(caller.models)
+    check(state, request, catalogue)
     job_id = new_job_id()
     record = request.for_model()
     times = [request.deadline_s, request.start_timeout_s]
     conversation_id = request.conversation_id or ""
-    named = [request.metadata, conversation_id]
+    named = [request.metadata, conversation_id, api, form]
     body = _digest([record, request.model, request.priority, times, *named])
-    created = await state.ledger.create(
+    new = NewJob(
         job_id,
         record,
-        caller=caller,
+        caller.name,
+        candidates(catalogue, request.model),
+        _deadline_s(state, request),
         asked_model=request.model,
-        candidates=candidates(state.settings.catalogue, request.model),
         priority=request.priority,
-        deadline_s=_deadline_s(state, request),
         metadata=request.metadata,
         start_timeout_s=request.start_timeout_s,
         conversation_id=conversation_id,
-        idempotency=_idempotency(caller, idempotency_key, f"{job_id} {body}"),
+        idempotency=_idempotency(caller.name, idempotency_key, f"{job_id} {body}"),
+        api=api,
+        form=form,
+        allowed=caller.models,
+        keep_s=keep_s,
+        concurrent=caller.concurrent,
     )
+    created = await state.ledger.create(new)
     if created.too_many or created.full:
-        raise await refusal(state, request, created)
+        raise await refusal(state, new, created)
     if not created.existing:
-        return job_id, created.ahead
+        return PostedJob(job_id, created.ahead)
     earlier, _, earlier_body = created.existing.partition(" ")
     if earlier_body != body:
         raise Conflict("Idempotency-Key: it was used before, for another body")
-    return earlier, 0
+    return PostedJob(earlier)
 
 
-def check(state: State, request: JobRequest) -> None:
-    """Hold a request against the limits and the catalogue."""
+def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
+    """Hold a request against the limits, and the models that the caller may use."""
     limits = state.settings.limits
-    known = state.settings.catalogue.addressable
+    known = catalogue.addressable
     if request.model not in known:
-        why = _why_not(state.settings.catalogue, request.model)
-        raise InvalidRequest(f"model: {why}; there are: {', '.join(known)}", param="model")
-    if len(request.messages) > limits.messages:
-        raise InvalidRequest(f"messages: at most {limits.messages}", param="messages")
-    if len(request.tools or ()) > limits.tools:
-        raise InvalidRequest(f"tools: at most {limits.tools}", param="tools")
+        why = _why_not(catalogue, request.model)
+        raise NoSuchModel(f"model: {why}; there are: {', '.join(known)}", param="model")
+    _check_sizes(request, limits)
     if (request.deadline_s or 0) > limits.deadline_s:
         raise InvalidRequest(
             f"deadline_s: at most {limits.deadline_s:g} seconds", param="deadline_s"
@@ -72,6 +97,41 @@ def check(state: State, request: JobRequest) -> None:
         raise InvalidRequest(
             f"start_timeout_s: at most the deadline, {_deadline_s(state, request):g} seconds",
             param="start_timeout_s",
+        )
+    if has_images(request.for_model()):
+        _check_eyes(request, catalogue)
+
+
+def _check_sizes(request: JobRequest, limits: Limits) -> None:
+    sizes = {
+        "messages": (len(request.messages), limits.messages),
+        "tools": (len(request.tools or ()), limits.tools),
+        "metadata": (len(request.metadata), limits.metadata_pairs),
+    }
+    for name, (size, most) in sizes.items():
+        if size > most:
+            raise InvalidRequest(f"{name}: at most {most} ([limits] {name})", param=name)
+    lengths = {
+        **{
+            f"metadata.{key[:40]}": max(len(key), len(value))
+            for key, value in request.metadata.items()
+        },
+        "conversation_id": len(request.conversation_id or ""),
+    }
+    for name, length in lengths.items():
+        most = limits.id_chars if name == "conversation_id" else limits.metadata_chars
+        if length > most:
+            raise InvalidRequest(f"{name}: at most {most} characters", param=name)
+
+
+def _check_eyes(request: JobRequest, catalogue: Catalogue) -> None:
+    named = catalogue.get(request.model)
+    able = [model.name for model in catalogue.enabled if model.images]
+    if not able or (named and named.name not in able):
+        who = f"the model {named.name!r} cannot" if named else "no model here can"
+        these = f"; these can: {', '.join(able)}" if able else ""
+        raise InvalidRequest(
+            f"messages: {who} see pictures (`images = true` of [[models]]){these}", param="messages"
         )
 
 

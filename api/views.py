@@ -1,5 +1,6 @@
 """Records as the API shows them. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fleet.events import Answer
@@ -76,11 +77,12 @@ def feedback(job_id: str, said: FeedbackRequest) -> dict[str, Any]:
     return {"id": job_id, "object": "job.feedback", **said.model_dump()}
 
 
-def headers(route: str | None, model: str | None, confidence: float | None) -> dict[str, str]:
+def headers(said: Mapping[str, Any]) -> dict[str, str]:
     """Where a job went, in the head of an answer; empty before it is routed."""
+    confidence = said.get("confidence")
     told = {
-        "x-fleet-route": route,
-        "x-fleet-model": model,
+        "x-fleet-route": said.get("route"),
+        "x-fleet-model": said.get("model"),
         "x-fleet-confidence": None if confidence is None else f"{confidence:.2f}",
     }
     return {name: value for name, value in told.items() if value}

@@ -87,6 +87,8 @@ class Model(Strict):
     #: Whether it can call tools; a request that brings some goes to one that cannot only where
     #: no model can.
     tools: bool = True
+    #: Whether it can see pictures; a request that shows some goes to no other.
+    images: bool = False
     #: Let the server keep its answers, so that one whose worker was lost goes on where it was.
     #: Switch it off where `url` stands for several servers.
     resume: bool = True
@@ -152,6 +154,7 @@ class Catalogue:
         self.models = models
         self._by_name = {model.name: model for model in models}
         self._for_route: dict[str, tuple[Model, ...]] = {}
+        self._parts: dict[tuple[str, ...], Catalogue] = {}
 
     def __getitem__(self, name: str) -> Model:
         return self._by_name[name]
@@ -168,6 +171,15 @@ class Catalogue:
     def enabled(self) -> tuple[Model, ...]:
         """The models that plans may name."""
         return tuple(model for model in self.models if model.enabled)
+
+    def only(self, names: tuple[str, ...]) -> "Catalogue":
+        """The same with no other models than these; all of them if none is named."""
+        if not names:
+            return self
+        if names not in self._parts:
+            named = [model for model in self.models if model.name in names]
+            self._parts[names] = Catalogue(tuple(named))
+        return self._parts[names]
 
     @cached_property
     def routes(self) -> tuple[str, ...]:

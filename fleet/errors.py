@@ -4,8 +4,10 @@ FleetError
 ├── CallerError            the request cannot be served as it stands (4xx)
 │   ├── InvalidRequest
 │   ├── NotFound
+│   ├── NoSuchModel
 │   ├── MethodNotAllowed
 │   ├── Conflict
+│   ├── JobCancelled
 │   ├── TooLarge
 │   ├── Unauthorized
 │   └── TooManyJobs        a key has as many unended jobs as it may (429)
@@ -21,6 +23,8 @@ FleetError
 │   ├── AllModelsUnavailable   the whole plan has failed
 │   └── Refused            no model would answer this request
 └── FleetFault             ours (5xx, or the exit of a command)
+    ├── DeadlineExceeded
+    ├── Restarting
     ├── StoreUnavailable
     ├── QueueFull
     ├── TooManyAttempts
@@ -49,6 +53,8 @@ class FleetError(Exception):
         self.param = param
         #: Seconds after which the same request may succeed; None: nobody knows.
         self.retry_after_s = retry_after_s
+        #: What the head of an answer says beside it.
+        self.headers: dict[str, str] = {}
         super().__init__(self.message)
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,6 +90,13 @@ class NotFound(CallerError):
     status = 404
 
 
+class NoSuchModel(CallerError):
+    """There is no such model, or it is not for this key."""
+
+    code = "model_not_found"
+    status = 404
+
+
 class MethodNotAllowed(CallerError):
     """This endpoint does not take that method."""
 
@@ -95,6 +108,13 @@ class Conflict(CallerError):
     """The request contradicts an earlier one."""
 
     code = "conflict"
+    status = 409
+
+
+class JobCancelled(CallerError):
+    """The job was cancelled before its answer was whole."""
+
+    code = "cancelled"
     status = 409
 
 
@@ -204,6 +224,20 @@ class FleetFault(FleetError):
     """The fleet itself failed."""
 
     code = "internal_error"
+
+
+class DeadlineExceeded(FleetFault):
+    """Nobody could answer before the job's deadline, or begin it in time."""
+
+    code = "deadline_exceeded"
+    status = 504
+
+
+class Restarting(FleetFault):
+    """This server restarts; the job goes on without it."""
+
+    code = "server_restarting"
+    status = 503
 
 
 class StoreUnavailable(FleetFault):

@@ -53,6 +53,8 @@ class Piece(NamedTuple):
 
     kind: str
     value: Any
+    #: How sure the model was of each token of a text, as OpenAI says it (`logprobs.content`).
+    logprobs: tuple[Any, ...] = ()
 
 
 def decode_announcement(text: str) -> list[Event]:
@@ -67,8 +69,11 @@ def decode_announcement(text: str) -> list[Event]:
 _quote = json.encoder.encode_basestring
 
 
-def text_event(content: str, count: int) -> str:
+def text_event(content: str, count: int, logprobs: Sequence[Any] = ()) -> str:
     """Data of a `token` event that carries `count` pieces of the answer's text."""
+    if logprobs:
+        sure = json.dumps(logprobs, ensure_ascii=False, separators=(",", ":"))
+        return f'{{"type":"token","content":{_quote(content)},"n":{count},"logprobs":{sure}}}'
     return f'{{"type":"token","content":{_quote(content)},"n":{count}}}'
 
 
@@ -90,6 +95,7 @@ class Answer:
     reasoning: str = ""
     tool_calls: list[dict[str, Any]] = field(default_factory=list)
     finish_reason: str | None = None
+    logprobs: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as the API shows it; empty parts are left out."""
@@ -98,6 +104,8 @@ class Answer:
             shown["reasoning_content"] = self.reasoning
         if self.tool_calls:
             shown["tool_calls"] = self.tool_calls
+        if self.logprobs:
+            shown["logprobs"] = self.logprobs
         return shown
 
 
@@ -112,8 +120,10 @@ def fold(events: Iterable[Event]) -> Answer:
             piece = event.payload()
             text.append(piece.get("content", ""))
             reasoning.append(piece.get("reasoning", ""))
+            answer.logprobs += piece.get("logprobs", ())
             merge_tool_calls(calls, piece.get("tool_calls", ()))
         elif event.kind == Kind.RESTARTED:
+            answer.logprobs.clear()
             text.clear()
             reasoning.clear()
             calls.clear()

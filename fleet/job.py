@@ -23,6 +23,8 @@ class Status(StrEnum):
 
 
 _ID = re.compile(r"job_[0-9a-f]{32}")
+#: What each API calls a job: its own prefix before the same 32 digits.
+PREFIXES = {"jobs": "job_", "chat": "chatcmpl-", "responses": "resp_", "messages": "msg_"}
 
 TERMINAL = frozenset(
     {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.INCOMPLETE}
@@ -45,6 +47,58 @@ def new_job_id() -> str:
 def is_job_id(text: str) -> bool:
     """Whether it has the form of our ids; only such a text may become part of a key."""
     return _ID.fullmatch(text) is not None
+
+
+def named_for(api: str, job_id: str) -> str:
+    """What an API calls a job."""
+    return PREFIXES[api] + job_id.removeprefix("job_")
+
+
+def job_id_of(text: str) -> str | None:
+    """The job that any API's name for it means; None if it is no such name."""
+    for prefix in PREFIXES.values():
+        if text.startswith(prefix) and is_job_id(job_id := "job_" + text.removeprefix(prefix)):
+            return job_id
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that is to be made. See `Job` for the fields that both have."""
+
+    id: str
+    #: What a backend reads; see `JobRequest.for_model`.
+    request: dict[str, Any]
+    caller: str
+    #: The models of which one must have room in its line.
+    candidates: Sequence[str]
+    deadline_s: float
+    asked_model: str = "auto"
+    priority: int = 3
+    metadata: dict[str, str] = field(default_factory=dict)
+    start_timeout_s: float | None = None
+    conversation_id: str = ""
+    #: The hashed Idempotency-Key, and the value to keep under it.
+    idempotency: tuple[str, str] | None = None
+    api: str = "jobs"
+    form: dict[str, Any] | None = None
+    allowed: tuple[str, ...] = ()
+    keep_s: int = 0
+    #: Unended jobs that the caller may have; 0: `[limits] caller_jobs`.
+    concurrent: int = 0
+
+    def fields(self) -> list[str | int]:
+        """What the record keeps of it, beside what the script writes: field, value, …"""
+        return [
+            *("request", json.dumps(self.request, separators=(",", ":"))),
+            *("asked_model", self.asked_model),
+            *("metadata", json.dumps(self.metadata)),
+            *("conversation_id", self.conversation_id),
+            *("api", self.api),
+            *("form", json.dumps(self.form, separators=(",", ":"))),
+            *("allowed", json.dumps(self.allowed)),
+            *("keep_s", self.keep_s),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +168,24 @@ class Job:
     metadata: dict[str, str] = field(default_factory=dict)
     #: What the caller has said of it: `{route, rating, comment}`.
     feedback: dict[str, Any] | None = None
+    #: By which API it came: `jobs`, `chat`, `responses`, `messages`.
+    api: str = "jobs"
+    #: What that API needs to show the job in its own form; holds the caller's words.
+    form: dict[str, Any] | None = None
+    #: Names of the models that may answer; empty: all of them.
+    allowed: tuple[str, ...] = ()
+    #: Seconds that it is kept after its end; 0: `[store] retention_s`.
+    keep_s: int = 0
 
     @property
     def ended(self) -> bool:
         """Whether the job is in a terminal state."""
         return self.status in TERMINAL
+
+    @property
+    def stored(self) -> bool:
+        """Whether its caller wants to find it again later (`store` of Responses)."""
+        return not self.keep_s
 
     @classmethod
     def from_hash(cls, job_id: str, raw: Mapping[str, str]) -> Self:
@@ -146,6 +213,7 @@ class Job:
 
 
 _WORDS = (
+    "api",
     "caller",
     "model",
     "route",
@@ -176,12 +244,15 @@ _NUMBERS = (
     "released",
     "rounds",
     "place",
+    "keep_s",
 )
-_LISTS = ("plan", "reasons", "tried")
+_LISTS = ("plan", "reasons", "tried", "allowed")
 _TABLES = ("scores", "metadata")
-_MAYBE = ("confidence", "usage", "error", "feedback")
+_MAYBE = ("confidence", "usage", "error", "feedback", "form")
+#: Fields that may hold the caller's words, beside the request.
+_SPOKEN = ("feedback", "form")
 
 Job.SUMMARY = (
     *("status", "asked_model", "streamed"),
-    *(name for name in (*_WORDS, *_NUMBERS, *_LISTS, *_TABLES, *_MAYBE) if name != "feedback"),
+    *(name for name in (*_WORDS, *_NUMBERS, *_LISTS, *_TABLES, *_MAYBE) if name not in _SPOKEN),
 )

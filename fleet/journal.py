@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fleet.events import Kind, Piece, event_data, reasoning_event, text_event
 from fleet.insist import insist
@@ -96,17 +95,18 @@ def merged(pieces: Sequence[Piece]) -> list[str]:
         kind = pieces[start].kind
         if end < len(pieces) and pieces[end].kind == kind != "tool_calls":
             continue
-        events += ("token", _encode(kind, [piece.value for piece in pieces[start:end]]))
+        events += ("token", _encode(kind, pieces[start:end]))
         start = end
     return events
 
 
-def _encode(kind: str, run: list[Any]) -> str:
+def _encode(kind: str, run: Sequence[Piece]) -> str:
     if kind == "text":
-        return text_event("".join(run), len(run))
+        sure = [entry for piece in run for entry in piece.logprobs]
+        return text_event("".join([piece.value for piece in run]), len(run), sure)
     if kind == "reasoning":
-        return reasoning_event("".join(run), len(run))
-    calls = json.dumps(run[0], ensure_ascii=False, separators=(",", ":"))
+        return reasoning_event("".join([piece.value for piece in run]), len(run))
+    calls = json.dumps(run[0].value, ensure_ascii=False, separators=(",", ":"))
     return f'{{"type":"token","tool_calls":{calls},"n":1}}'
 
 

@@ -14,7 +14,7 @@ from fleet.decision import Decision
 from fleet.dispatch import Dispatcher, Outgoing
 from fleet.errors import ConfigError, Conflict, FleetFault, TooManyAttempts
 from fleet.events import Kind, event_data
-from fleet.job import Job, Status
+from fleet.job import Job, NewJob, Status
 from fleet.line import Line
 from fleet.names import (
     CANCELS_CHANNEL,
@@ -165,63 +165,39 @@ class Ledger(Records):
         self._lists = [key for queue in queues for key in queue_lists(queue)]
         self._queues = {model.name: model.queue for model in settings.models}
 
-    async def create(
-        self,
-        job_id: str,
-        request: dict[str, Any],
-        *,
-        caller: str,
-        asked_model: str,
-        candidates: Sequence[str],
-        priority: int,
-        deadline_s: float,
-        metadata: dict[str, str],
-        start_timeout_s: float | None = None,
-        conversation_id: str = "",
-        idempotency: tuple[str, str] | None = None,
-    ) -> Created:
-        """Write a new job and send it to the router.
-
-        `candidates` are the models of which one must have room in its line. `idempotency`
-        is the hashed key and the value to keep under it.
-        """
-        outgoing = self._dispatcher.route(job_id, priority)
-        digest, value = idempotency or ("", "")
+    async def create(self, new: NewJob) -> Created:
+        """Write a new job and send it to the router."""
+        outgoing = self._dispatcher.route(new.id, new.priority)
+        digest, value = new.idempotency or ("", "")
         limits = self._settings.limits
-        fields: list[str | int] = [
-            *("request", json.dumps(request, separators=(",", ":"))),
-            *("asked_model", asked_model),
-            *("metadata", json.dumps(metadata)),
-            *("conversation_id", conversation_id),
-        ]
         async with store_errors():
             done, result = await scripts.CREATE(
                 self.line,
                 [
-                    job_key(job_id),
-                    log_key(job_id),
-                    jobs_index(caller),
+                    job_key(new.id),
+                    log_key(new.id),
+                    jobs_index(new.caller),
                     idempotency_key(digest),
                     outgoing.list_key,
                     DUE,
                     waiting_key(ROUTER_QUEUE),
-                    *(waiting_key(self._queues[name]) for name in candidates),
+                    *(waiting_key(self._queues[name]) for name in new.candidates),
                 ],
                 [
-                    live_channel(job_id),
+                    live_channel(new.id),
                     self._unended_ttl,
                     self._settings.store.index_size,
                     self._settings.store.retention_s * 1000,
                     value,
                     outgoing.inline,
-                    event_data(Kind.QUEUED, id=job_id, model=asked_model),
-                    deadline_s,
-                    start_timeout_s or 0,
-                    caller,
-                    priority,
-                    limits.caller_jobs,
+                    event_data(Kind.QUEUED, id=new.id, model=new.asked_model),
+                    new.deadline_s,
+                    new.start_timeout_s or 0,
+                    new.caller,
+                    new.priority,
+                    min(limits.caller_jobs, new.concurrent or limits.caller_jobs),
                     limits.queue_jobs,
-                    *fields,
+                    *new.fields(),
                 ],
             )
         if done == -1:
@@ -230,7 +206,7 @@ class Ledger(Records):
             return Created(full=result)
         if not done:
             earlier = result.partition(" ")[0]
-            await self._dispatcher.sent(self._dispatcher.route(earlier, priority))
+            await self._dispatcher.sent(self._dispatcher.route(earlier, new.priority))
             return Created(existing=result)
         await self._dispatcher.sent(outgoing)
         return Created(ahead=result)

@@ -53,6 +53,13 @@ def _check_part(part: dict[str, Any]) -> None:
     )
 
 
+def has_images(request: Mapping[str, Any]) -> bool:
+    """Whether a record's request shows a picture."""
+    contents = (message.get("content") for message in request.get("messages") or ())
+    parts = (part for content in contents if isinstance(content, list) for part in content)
+    return any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
+
+
 def text_of(content: Any) -> str:
     """The words of a message's `content`: a string, or a list of parts with `text`."""
     if isinstance(content, str):
@@ -68,24 +75,55 @@ def last_user_turn(request: Mapping[str, Any]) -> str:
 
 
 Bounded = Annotated[str, Field(max_length=512)]
-VISIBLE = re.compile(r"[!-~]{1,128}")
+VISIBLE = re.compile(r"[!-~]+")
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=0, le=100)]
+#: Tokens to look back on; -1: the whole context.
+Window = Annotated[int, Field(ge=-1, le=1_048_576)]
 
 
 class Sampling(BaseModel):
-    """How the model picks its words: the fields of OpenAI's chat completions."""
+    """How the model picks its words: the fields of OpenAI's chat completions, and those that
+    llama-server has beside them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_p: Share | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    seed: int | None = None
+    min_p: Share | None = None
+    typical_p: Share | None = None
+    top_n_sigma: Annotated[float, Field(ge=-1, le=100)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repeat_penalty: Annotated[float, Field(ge=0, le=5)] | None = None
+    repeat_last_n: Window | None = None
+    dry_multiplier: Factor | None = None
+    dry_base: Factor | None = None
+    dry_allowed_length: Window | None = None
+    dry_penalty_last_n: Window | None = None
+    xtc_probability: Share | None = None
+    xtc_threshold: Share | None = None
+    dynatemp_range: Factor | None = None
+    dynatemp_exponent: Factor | None = None
+    mirostat: Annotated[int, Field(ge=0, le=2)] | None = None
+    mirostat_tau: Factor | None = None
+    mirostat_eta: Factor | None = None
+    logit_bias: (
+        Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1_024)]
+        | None
+    ) = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    reasoning_effort: Annotated[str, Field(max_length=32)] | None = None
+    #: What the model's chat template takes, such as `{"enable_thinking": false}`.
+    chat_template_kwargs: dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
@@ -108,7 +146,7 @@ class JobRequest(Sampling):
     start_timeout_s: Annotated[float, Field(gt=0)] | None = None
     #: Whether the job goes on when the reader of its stream goes away.
     on_disconnect: Literal["continue", "cancel"] = "continue"
-    metadata: Annotated[dict[Bounded, Bounded], Field(max_length=16)] = {}
+    metadata: dict[str, str] = {}
     #: The caller's own name of the conversation, the same for each of its turns.
     conversation_id: str | None = None
 
@@ -116,7 +154,7 @@ class JobRequest(Sampling):
     @classmethod
     def _is_visible(cls, value: str | None) -> str | None:
         if value is not None and not VISIBLE.fullmatch(value):
-            raise ValueError("use 1 to 128 visible characters of ASCII, none of them a space")
+            raise ValueError("use visible characters of ASCII, none of them a space")
         return value
 
     @model_validator(mode="after")

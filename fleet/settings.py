@@ -91,6 +91,11 @@ class Limits(Strict):
     body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     messages: Annotated[int, Field(ge=1)] = 1_000
     tools: Annotated[int, Field(ge=0)] = 128
+    #: Pairs of `metadata`, and characters of each key and value.
+    metadata_pairs: Annotated[int, Field(ge=0)] = 16
+    metadata_chars: Annotated[int, Field(ge=1)] = 512
+    #: Characters of an id that the caller chooses.
+    id_chars: Annotated[int, Field(ge=1, le=1_024)] = 255
     #: The longest `?wait=`.
     wait_s: Positive = 60.0
     #: The longest deadline, and the one of a job that names none.

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from fleet.catalogue import Catalogue
 from fleet.decision import Decision, Memory, conversation_handle
 from fleet.errors import ModelError
 from fleet.job import Job
@@ -80,10 +81,9 @@ class Decider:
         if policy.needs_verdict(seen):
             drawn = experiments.draw(self._router.experiments, handle, job.caller, job.id)
             verdict = await self._classify(drawn, seen.conversation)
-        seen = await self._counted(seen, job.request)
-        setting = Setting(
-            self._settings.catalogue, self.manner(drawn), memory, standing or Standing()
-        )
+        catalogue = self._settings.catalogue.only(job.allowed)
+        seen = await self._counted(seen, job.request, catalogue)
+        setting = Setting(catalogue, self.manner(drawn), memory, standing or Standing())
         decision = policy.decide(seen, verdict, setting)
         return replace(
             decision,
@@ -116,7 +116,8 @@ class Decider:
         for drawn in self._shadows:
             began = time.perf_counter()
             verdict = await self._classify(drawn, seen.conversation)
-            setting = Setting(self._settings.catalogue, self.manner(drawn))
+            catalogue = self._settings.catalogue.only(job.allowed)
+            setting = Setting(catalogue, self.manner(drawn))
             decision = policy.decide(seen, verdict, setting)
             took_ms = round((time.perf_counter() - began) * 1000, 3)
             found.append((drawn, replace(decision, took_ms=took_ms)))
@@ -134,10 +135,10 @@ class Decider:
             verdict = self._classifiers.keywords.classify(conversation)
             return replace(verdict, reasons=(*verdict.reasons, f"the classifier failed: {why}"))
 
-    async def _counted(self, seen: signals.Signals, request: Mapping[str, Any]) -> signals.Signals:
-        unclear = [
-            model for model in self._settings.catalogue.enabled if seen.near_the_limit(model)
-        ]
+    async def _counted(
+        self, seen: signals.Signals, request: Mapping[str, Any], catalogue: Catalogue
+    ) -> signals.Signals:
+        unclear = [model for model in catalogue.enabled if seen.near_the_limit(model)]
         if not unclear:
             return seen
         return replace(seen, counted=await self._counter.count(unclear, request))

@@ -46,16 +46,14 @@ def order(
 
     The named model; then the models of the route, those that wait least first; then the other
     local ones; then the external ones. Of the local ones, those that nobody works for come
-    after the others. Who cannot hold the conversation, or cannot call tools that the request
-    brings, leaves the plan, unless nobody were left.
+    after the others. Who cannot hold the conversation, cannot call tools that the request
+    brings, or cannot see its pictures, leaves the plan, unless nobody were left.
     """
     models, notes = _by_fit(wish, signals, catalogue, standing)
-    able = tuple(m for m in models if m.tools) if signals.has_tools else models
-    if able and len(able) < len(models):
-        notes += [f"{m.name!r} cannot call tools" for m in models if not m.tools]
-        models = able
-    if signals.has_tools and not able:
-        notes.append("no enabled model can call tools")
+    if signals.has_images:
+        models = _able(models, "see pictures", lambda m: m.images, notes)
+    if signals.has_tools:
+        models = _able(models, "call tools", lambda m: m.tools, notes)
     too_long = [m for m in models if signals.tokens_needed(m) > m.context]
     if not too_long:
         return models, tuple(notes)
@@ -67,6 +65,18 @@ def order(
     tokens = signals.prompt_tokens(largest)
     notes.append(f"no model holds about {tokens} tokens; {largest.name!r} has the largest context")
     return (largest,), tuple(notes)
+
+
+def _able(
+    models: tuple[Model, ...], what: str, can: Callable[[Model], bool], notes: list[str]
+) -> tuple[Model, ...]:
+    """Those that can, and a note on each other; all of them if none can."""
+    able = tuple(model for model in models if can(model))
+    if not able:
+        notes.append(f"no enabled model can {what}")
+        return models
+    notes += [f"{model.name!r} cannot {what}" for model in models if not can(model)]
+    return able
 
 
 def _by_fit(

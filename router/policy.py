@@ -10,7 +10,7 @@ The first rule that speaks decides the route:
 Then the plan is put in order, and the models that cannot hold the conversation leave it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fleet.catalogue import DOMAINS, Catalogue, Model
@@ -168,11 +168,12 @@ def _named(signals: Signals, catalogue: Catalogue) -> _Choice:
     if model and not model.enabled:
         raise InvalidRequest(_why_disabled(model), param="model")
     if model and signals.has_tools and not model.tools:
-        able = ", ".join(m.name for m in catalogue.enabled if m.tools) or "none"
-        raise InvalidRequest(
-            f"the model {name!r} cannot call tools (`tools = false`); these can: {able}",
-            param="tools",
+        raise _cannot(
+            name, "call tools (`tools = false`)", [m for m in catalogue.enabled if m.tools]
         )
+    if model and signals.has_images and not model.images:
+        able = [m for m in catalogue.enabled if m.images]
+        raise _cannot(name, "see pictures (`images = false`)", able)
     if model:
         route = model.roles[0] if model.roles else ""
         return _Choice(route, (f"the caller named the model {name!r}",), named=model)
@@ -183,6 +184,11 @@ def _named(signals: Signals, catalogue: Catalogue) -> _Choice:
         raise InvalidRequest(_why_disabled(resting), param="model")
     known = ", ".join(catalogue.addressable)
     raise InvalidRequest(f"there is no model {name!r}; there are: {known}", param="model")
+
+
+def _cannot(name: str, what: str, able: Sequence[Model]) -> InvalidRequest:
+    named = ", ".join(model.name for model in able) or "none"
+    return InvalidRequest(f"the model {name!r} cannot {what}; these can: {named}", param="model")
 
 
 def _why_disabled(model: Model) -> str:

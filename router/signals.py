@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fleet.catalogue import Model
-from fleet.request import text_of
+from fleet.request import has_images, text_of
 from router.conversation import Conversation
 
 #: UTF-8 bytes in one token. Measured with the vocabularies of Qwen and Llama 3 on queries in
@@ -34,6 +34,7 @@ class Signals:
     max_tokens: int | None = None
     #: Tokens of the prompt as a model's own server counted them, by the model's name.
     counted: Mapping[str, int] = field(default_factory=dict)
+    has_images: bool = False
 
     def prompt_tokens(self, model: Model) -> int:
         """Tokens of the prompt on a model: counted by its server, else the estimate."""
@@ -65,6 +66,7 @@ def read(asked_model: str, request: Mapping[str, Any]) -> Signals:
         has_tools=bool(tools) and request.get("tool_choice") != "none",
         tokens=_tokens_of_turns(messages) + (estimate_tokens(json.dumps(tools)) if tools else 0),
         max_tokens=request.get("max_tokens"),
+        has_images=has_images(request),
     )
 
 

@@ -64,7 +64,8 @@ class ChatDecoder:
         delta = choice.get("delta") or {}
         pieces: list[Piece | End] = []
         if content := delta.get("content"):
-            pieces.append(Piece("text", str(content)))
+            sure = choice.get("logprobs")
+            pieces.append(Piece("text", str(content), tuple(sure["content"]) if sure else ()))
         if reasoning := delta.get("reasoning_content"):
             pieces.append(Piece("reasoning", str(reasoning)))
         if calls := delta.get("tool_calls"):

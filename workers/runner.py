@@ -25,7 +25,7 @@ from fleet.errors import (
     StreamCut,
     TryNext,
 )
-from fleet.events import Event, Kind, Piece, event_data, fold
+from fleet.events import Event, Kind, event_data, fold
 from fleet.insist import insist
 from fleet.job import Job, Status
 from fleet.journal import AttemptLog, Writer
@@ -455,7 +455,7 @@ async def continued(backend: Backend, request: dict[str, Any], so_far: str) -> S
                     said = piece.value[: len(left)]
                     if not left.startswith(said):
                         raise Refused("it does not repeat the text that it was given")
-                    piece, left = Piece("text", piece.value[len(said) :]), left[len(said) :]
+                    piece, left = piece._replace(value=piece.value[len(said) :]), left[len(said) :]
                 if piece.value:
                     pieces.append(piece)
             if pieces or step.end:

@@ -152,7 +152,9 @@ end
 -- Write one terminal event, move the record and note the outcome; callers have checked that it may.
 local function close(job, log, due, channel, seq, status, events, ttl_s, decisions, most)
   local id, next_seq = id_of(job), write(log, channel, seq, events)
-  local record = redis.call('HMGET', job, 'caller', 'waiting', 'priority')
+  local record = redis.call('HMGET', job, 'caller', 'waiting', 'priority', 'keep_s')
+  local keep_s = tonumber(record[4]) or 0
+  ttl_s = keep_s > 0 and keep_s or ttl_s
   redis.call('HSET', job, 'status', status, 'seq', text(next_seq), 'finished_at', now_text, 'owner', '')
   redis.call('EXPIRE', job, ttl_s)
   redis.call('EXPIRE', log, ttl_s)

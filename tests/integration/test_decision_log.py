@@ -15,7 +15,7 @@ from fleet.decisions import PAGE, Example, feedback_examples, read
 from fleet.dispatch import Dispatcher
 from fleet.errors import StoreUnavailable
 from fleet.events import Kind, event_data
-from fleet.job import Job, Status, new_job_id
+from fleet.job import Job, NewJob, Status, new_job_id
 from fleet.ledger import UNENDED, HandOver, Ledger, Routed, connect
 from fleet.names import DECISIONS, DUE, EXAMPLES_MOST, FEEDBACK, conversation_key, job_key
 from fleet.records import pairs
@@ -73,14 +73,9 @@ async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
 
 async def created(ledger: Ledger, text: str = "hi", **how: Any) -> str:
     job_id = new_job_id()
-    fields: dict[str, Any] = {"caller": "local", "priority": 3, "deadline_s": 60}
-    await ledger.create(
-        job_id,
-        {"messages": [{"role": "user", "content": text}]},
-        asked_model="auto",
-        metadata={},
-        **{**fields, "candidates": ["fast"], **how},
-    )
+    request = {"messages": [{"role": "user", "content": text}]}
+    fields: dict[str, Any] = {"caller": "local", "deadline_s": 60, "candidates": ["fast"], **how}
+    await ledger.create(NewJob(job_id, request, **fields))
     return job_id
 
 

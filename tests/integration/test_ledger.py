@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError
 
 from fleet.dispatch import Dispatcher
 from fleet.events import Event, Kind, Piece, event_data
-from fleet.job import MOVES, TERMINAL, Job, Status, new_job_id
+from fleet.job import MOVES, TERMINAL, Job, NewJob, Status, new_job_id
 from fleet.journal import Writer
 from fleet.ledger import Created, HandOver, Ledger, Routed, Write, connect
 from fleet.line import CONNECT_TIMEOUT_S, Line
@@ -47,9 +47,9 @@ async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
 async def created(ledger: Ledger, deadline_s: float = 60, caller: str = "local", **how: Any) -> str:
     job_id = new_job_id()
     request = {"messages": [{"role": "user", "content": "hi"}]}
-    fields: dict[str, Any] = {"priority": 3, "candidates": ["fast"], "metadata": {}, **how}
+    fields: dict[str, Any] = {"candidates": ["fast"], **how}
     outcome = await ledger.create(
-        job_id, request, caller=caller, asked_model="auto", deadline_s=deadline_s, **fields
+        NewJob(job_id, request, caller=caller, deadline_s=deadline_s, **fields)
     )
     assert outcome == Created(ahead=outcome.ahead)
     return job_id
@@ -576,10 +576,10 @@ async def test_a_full_line_and_a_caller_with_too_many_jobs_are_refused(redis_url
     ledger = Ledger(line, settings, Dispatcher(settings))
 
     async def post(caller: str, candidates: tuple[str, ...] = ("fast",)) -> Created:
+        once = ("key-" + caller, "job_x body")
         return await ledger.create(
-            new_job_id(), {}, caller=caller, asked_model="auto", candidates=candidates,
-            priority=3, deadline_s=60, metadata={}, idempotency=("key-" + caller, "job_x body"),
-        )  # fmt: skip
+            NewJob(new_job_id(), {}, caller, candidates, 60, idempotency=once)
+        )
 
     jobs = [await routed(ledger, caller="many") for _ in range(3)]
     assert await post("other") == Created(full=3)

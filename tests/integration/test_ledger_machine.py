@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from fleet import scripts
 from fleet.dispatch import Dispatcher
 from fleet.events import Kind, event_data, text_event
-from fleet.job import Job, Status
+from fleet.job import Job, NewJob, Status
 from fleet.ledger import (
     LACKS_MS,
     REAP_AGAIN_MS,
@@ -201,16 +201,16 @@ class LedgerMachine(RuleBasedStateMachine):
             for again in range(times):
                 outcome = self.do(
                     self.ledger.create(
-                        job_id,
-                        {"messages": []},
-                        caller=caller,
-                        asked_model="auto",
-                        candidates=candidates,
-                        priority=priority,
-                        deadline_s=LONG_S,
-                        start_timeout_s=LONG_S / 2,
-                        metadata={},
-                        idempotency=(digest, value) if digest else None,
+                        NewJob(
+                            job_id,
+                            {"messages": []},
+                            caller,
+                            candidates,
+                            LONG_S,
+                            priority=priority,
+                            start_timeout_s=LONG_S / 2,
+                            idempotency=(digest, value) if digest else None,
+                        )
                     )
                 )
                 accepted = expected == Created(ahead=expected.ahead)

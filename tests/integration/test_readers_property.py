@@ -15,7 +15,7 @@ from redis import Redis
 
 from fleet.dispatch import Dispatcher
 from fleet.events import Event, Kind, Piece, event_data, fold
-from fleet.job import Job, Status, new_job_id
+from fleet.job import Job, NewJob, Status, new_job_id
 from fleet.journal import AttemptLog, Writer
 from fleet.ledger import HandOver, Ledger, Routed, connect
 from fleet.listener import Listener
@@ -99,10 +99,7 @@ class Story:
     async def begin(self) -> None:
         """A job that runs."""
         job_id = new_job_id()
-        await self._ledger.create(
-            job_id, {}, caller="a", asked_model="auto", candidates=["fast"], priority=3,
-            deadline_s=60, metadata={},
-        )  # fmt: skip
+        await self._ledger.create(NewJob(job_id, {}, "a", ["fast"], 60))
         job = await self._ledger.take(f"r#{job_id}")
         assert job
         assert await self._ledger.route(job, DECISION) is Routed.DONE

@@ -18,15 +18,13 @@ from fleet.events import (
 )
 from fleet.journal import merged
 
+CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "x"}}
+SURE = st.lists(st.fixed_dictionaries({"logprob": st.floats(-9, 0)}), max_size=2).map(tuple)
 pieces = st.lists(
     st.one_of(
-        st.builds(Piece, st.just("text"), st.text()),
-        st.builds(Piece, st.just("reasoning"), st.text()),
-        st.builds(
-            Piece,
-            st.just("tool_calls"),
-            st.just([{"index": 0, "id": "a", "function": {"name": "f", "arguments": "x"}}]),
-        ),
+        st.builds(Piece, st.just("text"), st.text(), SURE),
+        st.builds(Piece, st.just("reasoning"), st.text(), st.just(())),
+        st.builds(Piece, st.just("tool_calls"), st.just([CALL]), st.just(())),
     ),
     min_size=1,
 )
@@ -47,10 +45,11 @@ def test_merging_pieces_loses_nothing_and_keeps_the_order(run: list[Piece]) -> N
     assert set(kinds) == {"token"}
     events = [Event(n, "token", data) for n, data in enumerate(datas)]
     answer = fold(events)
-    assert answer.content == "".join(str(p) for kind, p in run if kind == "text")
-    assert answer.reasoning == "".join(str(p) for kind, p in run if kind == "reasoning")
+    assert answer.content == "".join(str(p) for kind, p, _ in run if kind == "text")
+    assert answer.reasoning == "".join(str(p) for kind, p, _ in run if kind == "reasoning")
+    assert answer.logprobs == [sure for _, _, logprobs in run for sure in logprobs]
     assert sum(event.payload()["n"] for event in events) == len(run)
-    neighbours = [next(iter(e.payload().keys() - {"type", "n"})) for e in events]
+    neighbours = [next(iter(e.payload().keys() - {"type", "n", "logprobs"})) for e in events]
     for a, b in pairwise(neighbours):
         assert a != b or a == "tool_calls"
 

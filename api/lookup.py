@@ -1,0 +1,45 @@
+"""From the id in a path to the caller's job."""
+
+import time
+
+from api.state import State
+from fleet.callers import Caller
+from fleet.errors import NotFound
+from fleet.job import Job, job_id_of
+from fleet.records import Glance
+
+
+async def load(fleet: State, caller: Caller, named: str) -> Job:
+    """The caller's job of that id, by whichever API it is named; one past its deadline is ended
+    as expired on the way.
+
+    Raises:
+        NotFound: there is none.
+    """
+    job_id = job_id_of(named)
+    job = await fleet.ledger.load(job_id) if job_id else None
+    if job is None or job.caller != caller.name:
+        raise no_such(named)
+    if not job.ended and job.deadline_at <= time.time() * 1000:  # Redis' clock decides
+        outcome = await fleet.ledger.expire(job.id)
+        if outcome and outcome[0]:
+            job = await fleet.ledger.load(job.id) or job
+    return job
+
+
+async def glance(fleet: State, caller: Caller, named: str) -> tuple[str, Glance]:
+    """The id of the caller's job, and where it stands; without reading its words.
+
+    Raises:
+        NotFound: there is none.
+    """
+    job_id = job_id_of(named)
+    seen = await fleet.ledger.peek(job_id) if job_id else None
+    if job_id is None or seen is None or seen.caller != caller.name:
+        raise no_such(named)
+    return job_id, seen
+
+
+def no_such(named: str) -> NotFound:
+    """The error for a job that is not (any more), or not the caller's."""
+    return NotFound(f"there is no job {named[:80]!r}; it may have been forgotten", param="id")
