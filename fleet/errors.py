@@ -33,6 +33,8 @@ FleetError
 The docstring of a class is its default message; `code` is what machines read.
 """
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 Fault = Literal["caller", "model", "fleet"]
@@ -264,3 +266,21 @@ class ConfigError(FleetFault):
     """The configuration is not valid."""
 
     code = "config_error"
+
+
+def revived(told: Mapping[str, Any]) -> FleetError:
+    """The error that `FleetError.as_dict` has told, as far as its code is known."""
+    kind = _by_code().get(str(told.get("code")), ModelError)
+    error = kind.__new__(kind)
+    FleetError.__init__(error, str(told.get("message") or ""), param=told.get("param"))
+    return error
+
+
+@cache
+def _by_code() -> dict[str, type[FleetError]]:
+    found, left = {}, [FleetError]
+    while left:
+        kind = left.pop()
+        found[kind.code] = kind
+        left += kind.__subclasses__()
+    return found

@@ -154,7 +154,7 @@ class JobRequest(Sampling):
     @classmethod
     def _is_visible(cls, value: str | None) -> str | None:
         if value is not None and not VISIBLE.fullmatch(value):
-            raise ValueError("use visible characters of ASCII, none of them a space")
+            raise ValueError("use 1 or more visible characters of ASCII, none of them a space")
         return value
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ JSON = {"Content-Type": "application/json"}
             "at most the deadline, 5 seconds",
         ),
         (b'{"message": "x", "start_timeout_s": 3601}', "start_timeout_s", "3600"),
-        (b'{"message": "x", "conversation_id": ""}', "conversation_id", "1 to 128 visible"),
+        (b'{"message": "x", "conversation_id": ""}', "conversation_id", "visible characters"),
         (b'{"message": "x", "conversation_id": "my talk"}', "conversation_id", "visible"),
         (b'{"message": "x", "conversation_id": 7}', "conversation_id", "string"),
         (b'{"message": "x", "api_base": "http://evil"}', "api_base", "no such field"),
