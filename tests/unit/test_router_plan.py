@@ -73,8 +73,8 @@ def test_who_cannot_see_gets_no_pictures() -> None:
     models, notes = order(Wish("fast"), shown, seeing, Standing())
     assert [model.name for model in models] == ["large"]
     assert notes == ("'fast' cannot see pictures", "'tool' cannot see pictures")
+    named = Signals("fast", HELLO.conversation, False, 1, has_images=True)
     with pytest.raises(InvalidRequest, match=r"'fast' cannot see pictures.*these can: large"):
-        named = Signals("fast", HELLO.conversation, False, 1, has_images=True)
         decide(named, None, Setting(seeing))
 
 
