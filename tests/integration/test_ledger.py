@@ -435,6 +435,20 @@ async def test_every_key_of_a_job_expires(ledger: Ledger) -> None:
     assert 0 < await ledger.line.call("TTL", job_key(job_id)) <= 86_400
 
 
+async def test_a_job_may_be_kept_shortly_and_says_by_which_api_it_came(ledger: Ledger) -> None:
+    form = {"instructions": "Be brief."}
+    job_id = await created(ledger, keep_s=60, api="responses", form=form, allowed=("fast",))
+    job = await ledger.load(job_id)
+    assert job
+    assert (job.stored, job.api, job.form, job.allowed) == (False, "responses", form, ("fast",))
+    assert await ledger.line.call("TTL", job_key(job_id)) > 60
+    await ledger.cancel(job_id)
+    for key in (job_key(job_id), log_key(job_id)):
+        assert 0 < await ledger.line.call("TTL", key) <= 60
+    [listed] = await ledger.recent("local", "+inf", 10)
+    assert (listed.form, listed.api) == (None, "responses")
+
+
 async def test_a_job_whose_worker_is_lost_goes_back_into_its_queue_once(ledger: Ledger) -> None:
     job_id = await routed(ledger)
     fast = [queue_list("fast", 3)]
