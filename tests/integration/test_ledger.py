@@ -17,7 +17,7 @@ from fleet.journal import Writer
 from fleet.ledger import Created, HandOver, Ledger, Routed, Write, connect
 from fleet.line import CONNECT_TIMEOUT_S, Line
 from fleet.listener import Listener
-from fleet.names import DUE, job_key, queue_list, waiting_key
+from fleet.names import DUE, job_key, log_key, queue_list, waiting_key
 from fleet.reader import Reader
 from fleet.settings import Settings
 from tests.support import Valkey, decision, until
