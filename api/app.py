@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api import envelope, feedback, health, jobs
 from api.guard import Guard
+from api.responses import routes as responses
 from api.state import open_state
 from fleet import __version__
 from fleet.process import set_up_logging
@@ -35,5 +36,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=chosen)
     app.include_router(jobs.router)
     app.include_router(feedback.router)
+    app.include_router(responses.router)
     app.include_router(health.router)
     return app

@@ -5,6 +5,8 @@ FleetError
 │   ├── InvalidRequest
 │   ├── NotFound
 │   ├── NoSuchModel
+│   ├── NoSuchResponse
+│   ├── NoSuchPrevious
 │   ├── MethodNotAllowed
 │   ├── Conflict
 │   ├── JobCancelled
@@ -97,6 +99,23 @@ class NoSuchModel(CallerError):
 
     code = "model_not_found"
     status = 404
+
+
+class NoSuchResponse(CallerError):
+    """There is no such response."""
+
+    code = "response_not_found"
+    status = 404
+
+    def as_dict(self) -> dict[str, Any]:
+        """OpenAI gives no code here, and clients of it expect none."""
+        return {key: None if key == "code" else value for key, value in super().as_dict().items()}
+
+
+class NoSuchPrevious(CallerError):
+    """There is no response to go on from."""
+
+    code = "previous_response_not_found"
 
 
 class MethodNotAllowed(CallerError):
