@@ -108,8 +108,8 @@ class NoSuchResponse(CallerError):
     status = 404
 
     def as_dict(self) -> dict[str, Any]:
-        """OpenAI gives no code here, and clients of it expect none."""
-        return {key: None if key == "code" else value for key, value in super().as_dict().items()}
+        """Exactly what OpenAI says of it."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": None}
 
 
 class NoSuchPrevious(CallerError):

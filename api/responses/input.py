@@ -91,7 +91,8 @@ def _content(content: Any, where: str) -> str | list[Table]:
         raise InvalidRequest(f"{where}: must be text or a list of parts", param=where)
     parts = [_part(part, f"{where}[{place}]") for place, part in enumerate(content)]
     texts = [part["text"] for part in parts if part["type"] == "text"]
-    return texts[0] if len(texts) == len(parts) == 1 else parts
+    plain = len(texts) == len(parts) < 2
+    return "".join(texts) if plain else parts
 
 
 def _part(part: Any, where: str) -> Table:
