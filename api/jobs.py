@@ -116,6 +116,14 @@ async def cancel_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any
     return {"id": job_id, "object": "job", "status": outcome[1]}
 
 
+@router.delete("/v1/jobs/{job_id}")
+async def delete_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any]:
+    """Forget the job and its words; one that has not ended is cancelled first."""
+    job_id, _ = await glance(fleet, caller, job_id)
+    await fleet.ledger.delete(job_id, caller.name)
+    return {"id": job_id, "object": "job", "deleted": True}
+
+
 @router.get("/v1/jobs")
 async def list_jobs(
     fleet: Fleet,
