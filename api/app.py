@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import envelope, feedback, health, jobs
+from api import envelope, feedback, health, jobs, webhooks
 from api.guard import Guard
 from api.state import open_state
 from fleet import __version__
@@ -35,5 +35,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=chosen)
     app.include_router(jobs.router)
     app.include_router(feedback.router)
+    app.include_router(webhooks.router)
     app.include_router(health.router)
     return app

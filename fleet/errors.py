@@ -10,7 +10,8 @@ FleetError
 │   ├── JobCancelled
 │   ├── TooLarge
 │   ├── Unauthorized
-│   └── TooManyJobs        a key has as many unended jobs as it may (429)
+│   ├── TooManyJobs        a key has as many unended jobs as it may (429)
+│   └── TooManyWebhooks    … as many webhooks that are not delivered yet (429)
 ├── ModelError             a model server, or what it said (5xx)
 │   ├── TryNext            another model may well answer
 │   │   ├── ServerUnreachable
@@ -139,6 +140,14 @@ class TooManyJobs(CallerError):
     """This key has as many jobs that have not ended as it may."""
 
     code = "too_many_jobs"
+    status = 429
+    type = "rate_limit_error"
+
+
+class TooManyWebhooks(CallerError):
+    """This key has as many webhooks that could not be delivered yet as it may."""
+
+    code = "too_many_webhooks"
     status = 429
     type = "rate_limit_error"
 

@@ -8,7 +8,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -130,6 +137,26 @@ class Sampling(BaseModel):
     parallel_tool_calls: bool | None = None
 
 
+class WebhookTable(BaseModel):
+    """A webhook as a table."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, Field(min_length=1)]
+
+
+def _url_of(given: Any) -> Any:
+    return WebhookTable.model_validate(given).url if isinstance(given, dict) else given
+
+
+#: A URL, in a table or alone; `fleet.webhooks.target` says which may be used.
+Webhook = Annotated[
+    str,
+    BeforeValidator(_url_of, json_schema_input_type=str | WebhookTable),
+    Field(min_length=1),
+]
+
+
 class JobRequest(Sampling):
     """The body of `POST /v1/jobs`."""
 
@@ -149,6 +176,8 @@ class JobRequest(Sampling):
     metadata: dict[str, str] = {}
     #: The caller's own name of the conversation, the same for each of its turns.
     conversation_id: str | None = None
+    #: URL that is told of the job's end, or `{url}`.
+    webhook: Webhook | None = None
 
     @field_validator("conversation_id")
     @classmethod
