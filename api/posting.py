@@ -47,7 +47,7 @@ async def post(
     """
     catalogue = state.settings.catalogue.only(caller.models)
     check(state, request, catalogue)
-    if request.webhook:
+    if request.webhook is not None:
         await check_webhook(state, caller, request.webhook)
     job_id = new_job_id()
     record = request.for_model()

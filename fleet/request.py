@@ -142,7 +142,7 @@ class WebhookTable(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    url: Annotated[str, Field(min_length=1)]
+    url: str
 
 
 def _url_of(given: Any) -> Any:
@@ -150,11 +150,7 @@ def _url_of(given: Any) -> Any:
 
 
 #: A URL, in a table or alone; `fleet.webhooks.target` says which may be used.
-Webhook = Annotated[
-    str,
-    BeforeValidator(_url_of, json_schema_input_type=str | WebhookTable),
-    Field(min_length=1),
-]
+Webhook = Annotated[str, BeforeValidator(_url_of, json_schema_input_type=str | WebhookTable)]
 
 
 class JobRequest(Sampling):

@@ -35,8 +35,5 @@ class Resolver:
 
 
 def _ask(host: str, port: int) -> list[Address]:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:  # an odd name, such as one with an empty label
-        raise socket.gaierror(socket.EAI_NONAME, str(error)) from None
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [ip_address(str(place[0])) for *_, place in found]
