@@ -1,13 +1,15 @@
 """`[webhooks]`: how deliveries are tried, and where they may go."""
 
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, IPvAnyNetwork
+from pydantic import Field, FilePath, IPvAnyNetwork, field_validator
 
 from fleet.catalogue import Strict
 
 Positive = Annotated[float, Field(gt=0)]
+
+
+SHORTEST_SECRET = 16
 
 
 class Webhooks(Strict):
@@ -34,7 +36,17 @@ class Webhooks(Strict):
     #: Networks that are allowed whatever the rule says, such as `10.1.0.0/16`.
     allow: tuple[IPvAnyNetwork, ...] = ()
     #: Certificates of authorities to trust instead of the usual ones (PEM).
-    ca_file: Path | None = None
+    ca_file: FilePath | None = None
+
+    @field_validator("secret")
+    @classmethod
+    def _cannot_be_guessed(cls, secret: str) -> str:
+        if secret and len(secret) < SHORTEST_SECRET:
+            raise ValueError(
+                f"must have at least {SHORTEST_SECRET} characters; make one with: "
+                "openssl rand -hex 32"
+            )
+        return secret
 
     @property
     def lease_s(self) -> float:

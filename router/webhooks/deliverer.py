@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import random
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -17,12 +16,11 @@ from fleet.webhooks.outbox import Outbox
 from fleet.webhooks.schedule import Answer, next_try
 from fleet.webhooks.settings import Webhooks
 from fleet.webhooks.signing import signed_headers
+from router.webhooks.hosts import Hosts
 from router.webhooks.sender import Sender
 
 log = logging.getLogger(__name__)
 
-#: Seconds, about, after which a delivery is looked at again whose host had all the tries it may.
-ELSEWHERE_S = 2.0
 #: Seconds that tries under way may take when the process ends; their leases do the rest.
 DRAIN_S = 2.0
 
@@ -36,7 +34,7 @@ class Deliverer:
         self._rules = rules
         self._woken = asyncio.Event()
         self._trying: set[asyncio.Task[None]] = set()
-        self._hosts = Counter[str]()
+        self._hosts = Hosts(rules.per_host)
 
     async def deliver(self, _woken_by: str) -> None:
         """Look for what is due; this does not wait for it."""
@@ -86,13 +84,14 @@ class Deliverer:
             lost = Answer(error="the process that tried it last was lost")
             await self._settle(delivery, State.FAILED, lost)
             return
-        host = _host_of(delivery.url)
-        if self._hosts[host] >= self._rules.per_host:
-            pause = ELSEWHERE_S * random.uniform(0.5, 1.5)  # noqa: S311 - only to spread
+        host, began = _host_of(delivery.url), time.monotonic()
+        if (pause := self._hosts.begin(host, began)) is not None:
             await self._settle(delivery, State.POSTPONED, Answer(), pause)
             return
-        with self._counted(host):
+        try:
             answer = await self._send(delivery)
+        finally:
+            self._hosts.end(host, time.monotonic() - began)
         await self._note(delivery, answer)
 
     async def _send(self, delivery: Delivery) -> Answer:
@@ -122,16 +121,6 @@ class Deliverer:
             log.warning(
                 "job %s: webhook, try %s: %s; %s", delivery.job_id, delivery.attempt, why, then
             )
-
-    @contextmanager
-    def _counted(self, host: str) -> Iterator[None]:
-        self._hosts[host] += 1
-        try:
-            yield
-        finally:
-            self._hosts[host] -= 1
-            if not self._hosts[host]:
-                del self._hosts[host]
 
 
 def _host_of(url: str) -> str:

@@ -38,14 +38,14 @@ class Sender:
 
     async def send(self, url: str, headers: Mapping[str, str], body: str) -> Answer:
         """Try once. Whatever goes wrong is an answer, too."""
+        client = await self._client()
         import httpx
 
-        client = await self._client()
         try:
             async with asyncio.timeout(self._rules.timeout_s):
                 target = read_target(url, self._rules)
                 addresses = await self._addresses(target)
-                return await self._post(client, target, addresses, headers, body)
+                reply = await self._post(client, target, addresses, headers, body)
         except InvalidRequest as error:
             return Answer(error=error.message)
         except (TimeoutError, httpx.TimeoutException):
@@ -54,6 +54,8 @@ class Sender:
             return Answer(error=_in_words(error))
         except OSError:
             return Answer(error="the name of its host is not known")
+        await _hear_out(reply)
+        return Answer(reply.status_code, "", reply.headers.get("retry-after", ""))
 
     async def aclose(self) -> None:
         """Close what is open."""
@@ -77,36 +79,17 @@ class Sender:
         addresses: Sequence[Address],
         headers: Mapping[str, str],
         body: str,
-    ) -> Answer:
+    ) -> "httpx.Response":
+        """The head of the answer, from the first of the addresses where somebody listens."""
         import httpx
 
         for address in addresses[:-1]:
             with suppress(httpx.ConnectError):
-                return await self._post_to(client, target, address, headers, body)
-        return await self._post_to(client, target, addresses[-1], headers, body)
-
-    async def _post_to(
-        self,
-        client: "httpx.AsyncClient",
-        target: Target,
-        address: Address,
-        headers: Mapping[str, str],
-        body: str,
-    ) -> Answer:
-        head = {
-            "host": target.netloc,
-            "content-type": "application/json",
-            "user-agent": f"chat-fleet/{__version__}",
-            "accept-encoding": "identity",
-            **headers,
-        }
-        url, extensions = target.url(address), {"sni_hostname": target.host.rstrip(".")}
-        async with client.stream(
-            "POST", url, headers=head, content=body, extensions=extensions
-        ) as reply:
-            answer = Answer(reply.status_code, "", reply.headers.get("retry-after", ""))
-            await _hear_out(reply)
-        return answer
+                return await client.send(
+                    _request(client, target, address, headers, body), stream=True
+                )
+        last = _request(client, target, addresses[-1], headers, body)
+        return await client.send(last, stream=True)
 
     async def _client(self) -> "httpx.AsyncClient":
         """Made when it is needed, and in a thread: it takes longer than many decisions."""
@@ -130,6 +113,25 @@ def _make_client(rules: Webhooks) -> "httpx.AsyncClient":
     )
 
 
+def _request(
+    client: "httpx.AsyncClient",
+    target: Target,
+    address: Address,
+    headers: Mapping[str, str],
+    body: str,
+) -> "httpx.Request":
+    head = {
+        "host": target.netloc,
+        "content-type": "application/json",
+        "user-agent": f"chat-fleet/{__version__}",
+        "accept-encoding": "identity",
+        **headers,
+    }
+    extensions = {"sni_hostname": target.host.rstrip(".")}
+    url = target.url(address)
+    return client.build_request("POST", url, headers=head, content=body, extensions=extensions)
+
+
 async def _hear_out(reply: "httpx.Response") -> None:
     """The head has said it all; the rest is read only so far."""
     import httpx
@@ -140,7 +142,8 @@ async def _hear_out(reply: "httpx.Response") -> None:
             async for piece in reply.aiter_raw():
                 heard += len(piece)
                 if heard > BODY_MOST:
-                    return
+                    break
+    await reply.aclose()
 
 
 def _in_words(error: "httpx.HTTPError") -> str:

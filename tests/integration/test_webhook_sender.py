@@ -138,6 +138,19 @@ async def test_a_receiver_that_hangs_is_left_after_a_while(
     assert answer == Answer(error="no answer within 0.3 s")
 
 
+async def test_a_body_that_does_not_end_changes_nothing(resolver: Resolver) -> None:
+    async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nx")
+        await ended.wait()
+        writer.close()
+
+    ended = asyncio.Event()
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await sent(f"http://127.0.0.1:{port}/", resolver, timeout_s=0.5) == Answer(200)
+        ended.set()
+
+
 async def test_a_name_that_hangs_is_left_too() -> None:
     async def hangs(host: str, port: int) -> Sequence[Address]:
         await asyncio.Event().wait()

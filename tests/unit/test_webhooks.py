@@ -18,6 +18,7 @@ from fleet.webhooks.schedule import Answer, next_try, pause_s, wished_s
 from fleet.webhooks.settings import Webhooks
 from fleet.webhooks.signing import secret_of, signed_headers
 from fleet.webhooks.target import LONGEST, read_target
+from router.webhooks.hosts import FARTHEST_S, SOONEST_S, Hosts
 
 RULES = Webhooks()
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
@@ -235,3 +236,35 @@ def test_what_counts_as_taken() -> None:
 
 def test_a_retry_after_date_without_a_zone_is_read_as_utc() -> None:
     assert wished_s("Mon, 04 May 2026 12:01:00 -0000", NOW) == 60
+
+
+def test_a_host_has_so_many_tries_at_once_and_another_one_its_own() -> None:
+    hosts = Hosts(2)
+    assert [hosts.begin("a", 100.0) for _ in range(2)] == [None, None]
+    assert hosts.begin("a", 100.0) == SOONEST_S
+    assert hosts.begin("b", 100.0) is None
+    hosts.end("a", 1.0)
+    assert hosts.begin("a", 101.0) is None
+
+
+def test_those_without_room_come_back_one_after_the_other_at_the_hosts_pace() -> None:
+    hosts = Hosts(2)
+    for _ in range(2):
+        hosts.begin("a", 100.0)
+    hosts.end("a", 4.0)
+    hosts.begin("a", 104.0)
+    pauses = [hosts.begin("a", 104.0) for _ in range(40)]
+    assert pauses[:3] == pytest.approx([SOONEST_S, SOONEST_S + 2, SOONEST_S + 4])
+    assert all(pause is not None and pause <= FARTHEST_S for pause in pauses)
+    assert all(pause is not None and pause >= FARTHEST_S / 2 for pause in pauses[30:])
+
+
+def test_a_host_without_tries_is_forgotten() -> None:
+    hosts = Hosts(1)
+    hosts.begin("a", 100.0)
+    hosts.begin("a", 100.0)
+    hosts.end("a", 50.0)
+    hosts.begin("a", 200.0)
+    assert hosts.begin("a", 200.0) == SOONEST_S
+    hosts.end("a", 1.0)
+    assert not any(vars(hosts)[name] for name in ("_trying", "_pace", "_given"))
