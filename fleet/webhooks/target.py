@@ -14,7 +14,7 @@ from fleet.webhooks.settings import Webhooks
 LONGEST = 2_048
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
-_VISIBLE = re.compile(r"[!-\[\]-~]+")  # all but the backslash, which some read as a slash
+_VISIBLE = re.compile(r"[!-\[\]-~]*")  # all but the backslash, which some read as a slash
 _PORTS = {"http": 80, "https": 443}
 
 

@@ -172,6 +172,7 @@ def test_before_the_end_it_is_pending_and_without_one_there_is_nothing(house: Ho
     shown = house.state(job_id)
     assert (shown["state"], shown["attempts"], shown["next_at"]) == ("pending", 0, None)
     house.stack.client.post(f"/v1/jobs/{job_id}/cancel")
+    house.settled(job_id, 1, "delivered")
     assert house.stack.job(house.stack.post("Hi [[fake n=1]]"))["webhook"] is None
 
 
@@ -285,20 +286,25 @@ def test_who_has_too_many_undelivered_ones_is_told_so(house: House) -> None:
     house.stack.post("Hi [[fake n=1]]")
     bob = {"Authorization": f"Bearer {KEYS['bob']}"}
     body = {"message": "Hi [[fake n=1]]", "model": "fast", "webhook": house.hook}
-    assert house.stack.client.post("/v1/jobs", json=body, headers=bob).status_code == 202
+    bobs = house.stack.client.post("/v1/jobs", json=body, headers=bob)
+    assert bobs.status_code == 202
+    house.told(bobs.json()["id"])
 
 
 def test_the_webhook_is_part_of_what_an_idempotency_key_stands_for(house: House) -> None:
-    def post(webhook: str) -> int:
+    def post(webhook: str) -> httpx.Response:
         body = {"message": "Hi [[fake n=1]]", "model": "fast", "webhook": webhook}
         head = {"Idempotency-Key": "webhook"}
-        return house.stack.client.post("/v1/jobs", json=body, headers=head).status_code
+        return house.stack.client.post("/v1/jobs", json=body, headers=head)
 
-    assert [post(house.hook), post(house.hook), post(f"{house.hook}2")] == [202, 202, 409]
+    replies = [post(house.hook), post(house.hook), post(f"{house.hook}2")]
+    assert [reply.status_code for reply in replies] == [202, 202, 409]
+    assert replies[0].json()["id"] == replies[1].json()["id"]
+    house.settled(replies[0].json()["id"], 1, "delivered")
 
 
 def test_neither_the_url_nor_the_secret_is_logged_or_listed(house: House) -> None:
-    house.answers({"status": 500})
+    house.answers(then={"status": 500})
     job_id = house.post()
     house.settled(job_id, 1, "pending")
     listed = house.stack.client.get("/v1/jobs").text
