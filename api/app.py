@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import envelope, feedback, health, jobs
+from api import envelope, feedback, health, jobs, webhooks
 from api.guard import Guard
 from api.openai import chat, models
 from api.responses import routes as responses
@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(jobs.router)
     app.include_router(feedback.router)
     app.include_router(responses.router)
+    app.include_router(webhooks.router)
     app.include_router(health.router)
     app.include_router(chat.router)
     app.include_router(models.router)

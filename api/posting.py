@@ -9,6 +9,7 @@ from typing import Any
 from api.admission import candidates, refusal
 from api.naming import meant, no_such
 from api.state import State
+from api.webhooks import check_webhook
 from fleet.callers import Caller
 from fleet.catalogue import Catalogue
 from fleet.errors import Conflict, InvalidRequest
@@ -45,17 +46,19 @@ async def post(
     Raises:
         InvalidRequest: the request is beyond a limit, or names an unknown model.
         Conflict: the idempotency key was used for another body.
-        TooManyJobs, QueueFull: there is no room for it now.
+        TooManyJobs, TooManyWebhooks, QueueFull: there is no room for it now.
         StoreUnavailable: Redis does not answer.
     """
     catalogue = state.settings.catalogue.only(caller.models)
     request = _named(request, state.settings.api.aliases)
     check(state, request, catalogue)
+    if request.webhook is not None:
+        await check_webhook(state, caller, request.webhook)
     job_id = new_job_id()
     record = request.for_model()
     times = [request.deadline_s, request.start_timeout_s]
     conversation_id = request.conversation_id or ""
-    named = [request.metadata, conversation_id, api, form]
+    named = [request.metadata, conversation_id, api, form, request.webhook]
     body = _digest([record, request.model, request.priority, times, *named])
     new = NewJob(
         job_id,
@@ -73,6 +76,7 @@ async def post(
         form=form,
         allowed=caller.models,
         keep_s=keep_s,
+        webhook=request.webhook or "",
         concurrent=caller.concurrent,
     )
     created = await state.ledger.create(new)

@@ -13,6 +13,7 @@ from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
 from fleet.reader import Reader
 from fleet.settings import Settings
+from fleet.webhooks.outbox import Outbox
 
 #: A worker has text to write and waits; a caller would rather hear that Redis is away.
 SILENT_FOR_S, CONNECT_S = 1.5, 1.0
@@ -28,6 +29,7 @@ class State:
     ledger: Ledger
     reader: Reader
     closing: Closing
+    outbox: Outbox
 
 
 @asynccontextmanager
@@ -36,13 +38,15 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
     async with AsyncExitStack() as stack:
         line = connect(settings, silent_for_s=SILENT_FOR_S, connect_s=CONNECT_S, hurry_s=HURRY_S)
         stack.push_async_callback(line.aclose)
-        ledger = Ledger(line, settings, Dispatcher(settings))
+        dispatcher = Dispatcher(settings)
+        ledger = Ledger(line, settings, dispatcher)
+        outbox = Outbox(line, settings, dispatcher)
         listener = Listener(settings)
         await listener.start()
         stack.push_async_callback(listener.stop)
         closing = Closing()
         stack.enter_context(closing.heard())
-        yield State(settings, ledger, Reader(ledger, listener), closing)
+        yield State(settings, ledger, Reader(ledger, listener), closing, outbox)
 
 
 async def _state(request: Request) -> State:  # a plain function would cost a thread

@@ -69,6 +69,21 @@ def detail(job: Job, answer: Answer) -> dict[str, Any]:
         "answer": answer.as_dict(),
         "finish_reason": answer.finish_reason,
         "feedback": job.feedback,
+        "webhook": webhook(job),
+    }
+
+
+def webhook(job: Job) -> dict[str, Any] | None:
+    """How far the telling of a job's end has come; for its caller, who knows the URL."""
+    if not job.webhook:
+        return None
+    return {
+        "url": job.webhook,
+        "state": job.webhook_state,
+        "attempts": job.webhook_attempts,
+        "last_status": job.webhook_status or None,
+        "last_error": job.webhook_error or None,
+        "next_at": job.webhook_next_at or None,
     }
 
 

@@ -1,7 +1,8 @@
 """What each process of the fleet is told, through its environment. Pure.
 
 Secrets go to the one process that needs them: a provider's key to its worker,
-the API's key to the API. Model servers and Valkey get none of our variables.
+the API's key to the API, what webhooks are signed with to those two
+that sign and tell it. Model servers and Valkey get none of our variables.
 """
 
 import re
@@ -20,9 +21,15 @@ def api_keys(environ: Iterable[str]) -> list[str]:
     return [name for name in environ if name.upper().startswith("FLEET_API__KEY")]
 
 
+def webhook_keys(environ: Iterable[str]) -> list[str]:
+    """The name of the variable that holds what webhooks are signed with, if it is set."""
+    return [name for name in environ if name.upper() == "FLEET_WEBHOOKS__SECRET"]
+
+
 def secrets(models: Iterable[Model], environ: Iterable[str]) -> frozenset[str]:
     """The names of the variables that hold keys."""
-    return frozenset([*api_keys(environ), *(m.api_key_env for m in models if m.api_key_env)])
+    provided = [model.api_key_env for model in models if model.api_key_env]
+    return frozenset([*api_keys(environ), *webhook_keys(environ), *provided])
 
 
 def for_stranger(environ: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import typer
 
 from cli.bench.command import bench
 from cli.route.command import app as route
+from cli.webhooks.command import app as webhooks
 from fleet.errors import FleetError
 
 app = typer.Typer(
@@ -130,13 +131,18 @@ def worker(
 
 
 @app.command()
-def router(config: Config = None) -> None:
-    """Run a router."""
+def router(
+    queues: Annotated[
+        str, typer.Option("--queues", "-Q", help="router, webhooks, or both.")
+    ] = "router,webhooks",
+    config: Config = None,
+) -> None:
+    """Run a router; it also delivers webhooks."""
     from cli.roles import run_router
     from cli.solo import settings_of_role
 
     settings, joined = settings_of_role(config)
-    run_router(settings, another=joined)
+    run_router(settings, queues, another=joined)
 
 
 @app.command()
@@ -158,6 +164,7 @@ def version(as_json: Json = False) -> None:
 
 app.command()(bench)
 app.add_typer(route, name="route")
+app.add_typer(webhooks, name="webhooks")
 
 
 def main() -> None:

@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from cli.environment import api_keys, for_ours, for_stranger, model_variable, secrets
+from cli.environment import (
+    api_keys,
+    for_ours,
+    for_stranger,
+    model_variable,
+    secrets,
+    webhook_keys,
+)
 from cli.roles import LINGER_S, STUCK_S, api_argv, flower_argv, router_argv, worker_argv
 from fleet.catalogue import Model
 from fleet.settings import Settings
@@ -121,10 +128,12 @@ def plan_processes(settings: Settings, facts: Facts) -> list[ProcessSpec]:
     hidden = secrets(settings.models, facts.environ)
     shared = shared_environment(settings, facts)
     env = for_ours(facts.environ, hidden, shared)
-    api_env = for_ours(facts.environ, hidden, shared, api_keys(facts.environ))
+    signing = webhook_keys(facts.environ)
+    router_env = for_ours(facts.environ, hidden, shared, signing)
+    api_env = for_ours(facts.environ, hidden, shared, [*api_keys(facts.environ), *signing])
     return [
         *_others(settings, facts, for_stranger(facts.environ, hidden)),
-        ProcessSpec("router", "router", router_argv(settings.log_level), env),
+        ProcessSpec("router", "router", router_argv(settings.log_level), router_env),
         *_workers(settings, facts, shared),
         _api(settings, facts, api_env),
         *_flower(facts, env),

@@ -7,9 +7,11 @@ from cli.environment import model_variable
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import ConfigError
 from fleet.hosts import is_loopback
-from fleet.names import ROUTER_QUEUE
+from fleet.names import ROUTER_QUEUE, WEBHOOKS_QUEUE
 from fleet.settings import Settings
 
+#: What a router's process serves.
+ROUTER_QUEUES = f"{ROUTER_QUEUE},{WEBHOOKS_QUEUE}"
 #: Peers of a queue have nothing to tell each other; the chatter costs a start and a channel.
 _ALONE = ("--without-gossip", "--without-mingle")
 #: Celery's six lines to root are for those who take pickles; our queues take JSON only.
@@ -20,9 +22,12 @@ LINGER_S = 5
 STUCK_S = 3
 
 
-def router_argv(log_level: str, *, another: bool = False) -> tuple[str, ...]:
-    """`celery -A router worker …`."""
-    return _celery("router", ROUTER_QUEUE, _node("router", another), log_level)
+def router_argv(
+    log_level: str, queues: str = ROUTER_QUEUES, *, another: bool = False
+) -> tuple[str, ...]:
+    """`celery -A router worker …`; by default it decides and delivers webhooks."""
+    name = "router" if ROUTER_QUEUE in queues.split(",") else WEBHOOKS_QUEUE
+    return _celery("router", queues, _node(name, another), log_level)
 
 
 def worker_argv(
@@ -84,9 +89,16 @@ def refuse_open_door(settings: Settings) -> None:
     )
 
 
-def run_router(settings: Settings, *, another: bool = False) -> None:
-    """Become a router's process."""
-    _become(router_argv(settings.log_level, another=another))
+def run_router(settings: Settings, queues: str, *, another: bool = False) -> None:
+    """Become a router's process.
+
+    Raises:
+        ConfigError: a router does not serve that queue.
+    """
+    chosen = [name for name in queues.split(",") if name]
+    if not chosen or not set(chosen) <= set(ROUTER_QUEUES.split(",")):
+        raise ConfigError(f"-Q {queues}: a router serves {ROUTER_QUEUES}, or one of them")
+    _become(router_argv(settings.log_level, ",".join(chosen), another=another))
 
 
 def run_worker(

@@ -122,8 +122,8 @@ class Model(Strict):
     def _can_be_reached(self) -> Self:
         if self.kind == "llama-server" and self.url is None and self.server is None:
             raise ValueError("give `url`, or a [models.server] table so that it can be started")
-        if self.name in ("auto", "router") or self.queue == "router":
-            raise ValueError("'auto' and 'router' are taken; choose another name")
+        if self.name in ("auto", "router") or self.queue in ("router", "webhooks"):
+            raise ValueError("'auto', 'router' and 'webhooks' are taken; choose another name")
         return self
 
     @property

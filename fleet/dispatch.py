@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from fleet.errors import StoreUnavailable
 from fleet.message import encode
-from fleet.names import ROUTE_TASK, ROUTER_QUEUE, RUN_TASK, queue_list
+from fleet.names import (
+    DELIVER_TASK,
+    ROUTE_TASK,
+    ROUTER_QUEUE,
+    RUN_TASK,
+    WEBHOOKS_QUEUE,
+    queue_list,
+)
 from fleet.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +58,12 @@ class Dispatcher:
         """The message that asks a worker of `model` for the job's next attempt."""
         task_id = f"{job_id}.{attempt}"
         return self._outgoing(RUN_TASK, job_id, task_id, self._queues[model], priority)
+
+    def deliver(self, job_id: str) -> Outgoing:
+        """The message that asks for the job's webhook to be sent; last of all in a process that
+        decides, too.
+        """
+        return self._outgoing(DELIVER_TASK, job_id, f"{job_id}.webhook", WEBHOOKS_QUEUE, 9)
 
     async def sent(self, outgoing: Outgoing) -> None:
         """Send it by Celery, unless a script has done so already.

@@ -13,7 +13,8 @@ FleetError
 │   ├── NotEnded
 │   ├── TooLarge
 │   ├── Unauthorized
-│   └── TooManyJobs        a key has as many unended jobs as it may (429)
+│   ├── TooManyJobs        a key has as many unended jobs as it may (429)
+│   └── TooManyWebhooks    … as many webhooks that are not delivered yet (429)
 ├── ModelError             a model server, or what it said (5xx)
 │   ├── TryNext            another model may well answer
 │   │   ├── ServerUnreachable
@@ -170,6 +171,14 @@ class TooManyJobs(CallerError):
     """This key has as many jobs that have not ended as it may."""
 
     code = "too_many_jobs"
+    status = 429
+    type = "rate_limit_error"
+
+
+class TooManyWebhooks(CallerError):
+    """This key has as many webhooks that could not be delivered yet as it may."""
+
+    code = "too_many_webhooks"
     status = 429
     type = "rate_limit_error"
 

@@ -84,6 +84,8 @@ class NewJob:
     form: dict[str, Any] | None = None
     allowed: tuple[str, ...] = ()
     keep_s: int = 0
+    #: URL that is told of its end.
+    webhook: str = ""
     #: Unended jobs that the caller may have; 0: `[limits] caller_jobs`.
     concurrent: int = 0
 
@@ -176,6 +178,16 @@ class Job:
     allowed: tuple[str, ...] = ()
     #: Seconds that it is kept after its end; 0: `[store] retention_s`.
     keep_s: int = 0
+    #: URL that is told of its end; may hold the caller's secrets.
+    webhook: str = ""
+    #: `pending`, `delivered` or `failed`; empty without a webhook.
+    webhook_state: str = ""
+    #: Tries so far, and what the last one came to: the answer's status, or what kept it away.
+    webhook_attempts: int = 0
+    webhook_status: int = 0
+    webhook_error: str = ""
+    #: When it is tried next; 0: the job has not ended, or there is no next time.
+    webhook_next_at: int = 0
 
     @property
     def ended(self) -> bool:
@@ -228,6 +240,9 @@ _WORDS = (
     "owner",
     "generation",
     "restart_reason",
+    "webhook",
+    "webhook_state",
+    "webhook_error",
 )
 _NUMBERS = (
     "step",
@@ -245,12 +260,15 @@ _NUMBERS = (
     "rounds",
     "place",
     "keep_s",
+    "webhook_attempts",
+    "webhook_status",
+    "webhook_next_at",
 )
 _LISTS = ("plan", "reasons", "tried", "allowed")
 _TABLES = ("scores", "metadata")
 _MAYBE = ("confidence", "usage", "error", "feedback", "form")
 #: Fields that may hold the caller's words, beside the request.
-_SPOKEN = ("feedback", "form")
+_SPOKEN = ("feedback", "form", "webhook")
 
 Job.SUMMARY = (
     *("status", "asked_model", "streamed"),

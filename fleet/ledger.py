@@ -198,6 +198,7 @@ class Ledger(Records):
                     min(limits.caller_jobs, new.concurrent or limits.caller_jobs),
                     limits.queue_jobs,
                     *new.fields(),
+                    *self._webhook_fields(new),
                 ],
             )
         if done == -1:
@@ -210,6 +211,19 @@ class Ledger(Records):
             return Created(existing=result)
         await self._dispatcher.sent(outgoing)
         return Created(ahead=result)
+
+    def _webhook_fields(self, new: NewJob) -> list[str | int]:
+        """What the record keeps of a webhook: the scripts send the message when the job ends."""
+        if not new.webhook:
+            return []
+        outgoing = self._dispatcher.deliver(new.id)
+        return [
+            *("webhook", new.webhook),
+            *("webhook_state", "pending"),
+            *("webhook_keep_s", self._settings.webhooks.keep_s),
+            *("webhook_list", outgoing.list_key),
+            *("webhook_message", outgoing.inline),
+        ]
 
     async def take(self, claim: str) -> Job | None:
         """Take the job whose turn it is to be routed; None if none waits.

@@ -10,6 +10,11 @@ fleet:due                zset    permanent; jobs that have not ended, by their n
 fleet:due:later          zset    permanent; jobs that wait for a next try, by its time
 fleet:due:load           hash    permanent; each caller's jobs that have not ended
 fleet:due:looked         hash    permanent; when a reaper has looked
+fleet:due:webhooks       zset    permanent; jobs whose webhook is not delivered, by their next try
+fleet:due:webhooks:load  hash    permanent; how many of these each caller has
+fleet:due:webhooks:looked hash   permanent; when a deliverer was woken, and has taken some
+fleet:webhooks:failed    zset    permanent; jobs whose webhook was given up, the last `FAILED_MOST`
+fleet:webhooks:secret    string  permanent; what signing secrets are derived from, if none is set
 fleet:waiting:{q}        zset    permanent; the jobs that wait in a queue, as they will be served
 fleet:waiting:{q}:turns  hash    permanent; gone when nobody waits there
 fleet:claim:{c}          string  a minute; which job a claim has got
@@ -33,12 +38,18 @@ from typing import Final
 
 ROUTE_TASK: Final = "router.route"
 RUN_TASK: Final = "workers.run"
+DELIVER_TASK: Final = "webhooks.deliver"
 ROUTER_QUEUE: Final = "router"
+WEBHOOKS_QUEUE: Final = "webhooks"
 
 JOBS_PREFIX: Final = "fleet:job:"
 LIVE_PREFIX: Final = "fleet:live:"
 CANCELS_CHANNEL: Final = "fleet:cancels"
 DUE: Final = "fleet:due"
+DUE_WEBHOOKS: Final = f"{DUE}:webhooks"
+WEBHOOKS_LOAD: Final = f"{DUE_WEBHOOKS}:load"
+WEBHOOKS_FAILED: Final = "fleet:webhooks:failed"
+WEBHOOKS_SECRET: Final = "fleet:webhooks:secret"
 PACE: Final = "fleet:pace"
 #: What was decided and what came of it, in entries `k` (kind) and `d` (JSON): see `fleet/rows.py`.
 DECISIONS: Final = "fleet:decisions"
@@ -50,6 +61,9 @@ NEVER_THERE: Final = "fleet:never"
 
 #: Entries kept in `FEEDBACK`.
 EXAMPLES_MOST: Final = 10_000
+
+#: Entries kept in `WEBHOOKS_FAILED`.
+FAILED_MOST: Final = 1_000
 
 #: Seconds that a process counts as alive after its last sign of life.
 NODE_TTL_S: Final = 15

@@ -8,7 +8,7 @@ from kombu import Exchange, Queue
 
 from fleet import transport
 from fleet.eventing import BatchedEvents
-from fleet.names import PRIORITY_STEPS, ROUTE_TASK, ROUTER_QUEUE
+from fleet.names import DELIVER_TASK, PRIORITY_STEPS, ROUTE_TASK, ROUTER_QUEUE, WEBHOOKS_QUEUE
 from fleet.settings import Settings
 
 #: How long Redis may be silent before a connection counts as dead, in seconds.
@@ -25,7 +25,7 @@ def make_app(name: str, settings: Settings) -> Celery:
     """A Celery application that knows every queue of the catalogue."""
     transport.install()
     app = Celery(name, broker=settings.broker, set_as_current=False)
-    queues = [ROUTER_QUEUE, *(model.queue for model in settings.models)]
+    queues = [ROUTER_QUEUE, WEBHOOKS_QUEUE, *(model.queue for model in settings.models)]
     app.conf.update(
         # One process, one event loop, any number of streams. See fleet/pool.py.
         worker_pool="fleet.pool:AsyncioPool",
@@ -43,7 +43,10 @@ def make_app(name: str, settings: Settings) -> Celery:
         task_queues=[Queue(queue, Exchange(""), routing_key=queue) for queue in queues],
         task_default_queue=ROUTER_QUEUE,
         task_queue_max_priority=9,
-        task_routes={ROUTE_TASK: {"queue": ROUTER_QUEUE}},
+        task_routes={
+            ROUTE_TASK: {"queue": ROUTER_QUEUE},
+            DELIVER_TASK: {"queue": WEBHOOKS_QUEUE},
+        },
         # The default gives up after a hundred tries.
         broker_connection_max_retries=None,
         broker_connection_retry_on_startup=True,

@@ -6,6 +6,7 @@ import random
 
 from fleet.errors import StoreUnavailable
 from fleet.ledger import Ledger
+from fleet.webhooks.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -13,12 +14,13 @@ log = logging.getLogger(__name__)
 EVERY_S = 0.5
 
 
-async def reap_for_ever(ledger: Ledger) -> None:
-    """Look for jobs that were left alone, again and again."""
+async def reap_for_ever(ledger: Ledger, outbox: Outbox) -> None:
+    """Look for jobs, and for webhooks, that were left alone, again and again."""
     while True:
         await asyncio.sleep(EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311 - only to spread
         try:
             found = await ledger.reap()
+            await outbox.wake()
         except StoreUnavailable as error:
             log.debug("reaper: %s", error)
             continue

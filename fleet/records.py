@@ -124,9 +124,13 @@ class Records:
             ids = await self.line.call(
                 *("ZRANGE", jobs_index(caller), before, "-inf", "BYSCORE", "REV", "LIMIT", 0, count)
             )
-            commands = [("HMGET", job_key(job_id), *Job.SUMMARY) for job_id in ids]
-            records = await self.line.calls(commands)
-        found = zip(ids, records, strict=True)
+        return await self.summaries(ids)
+
+    async def summaries(self, job_ids: Sequence[str]) -> list[Job]:
+        """The records of these jobs, as far as there are any, without anybody's words."""
+        commands = [("HMGET", job_key(job_id), *Job.SUMMARY) for job_id in job_ids]
+        async with store_errors():
+            found = zip(job_ids, await self.line.calls(commands), strict=True)
         return [Job.from_summary(job_id, values) for job_id, values in found if values[0]]
 
     async def jobs_waiting(self, queues: Sequence[str]) -> list[int]:

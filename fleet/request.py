@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -153,6 +154,22 @@ class Sampling(BaseModel):
         return value
 
 
+class WebhookTable(BaseModel):
+    """A webhook as a table."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: str
+
+
+def _url_of(given: Any) -> Any:
+    return WebhookTable.model_validate(given).url if isinstance(given, dict) else given
+
+
+#: A URL, in a table or alone; `fleet.webhooks.target` says which may be used.
+Webhook = Annotated[str, BeforeValidator(_url_of, json_schema_input_type=str | WebhookTable)]
+
+
 class JobRequest(Sampling):
     """The body of `POST /v1/jobs`."""
 
@@ -172,6 +189,8 @@ class JobRequest(Sampling):
     metadata: dict[str, str] = {}
     #: The caller's own name of the conversation, the same for each of its turns.
     conversation_id: str | None = None
+    #: URL that is told of the job's end, or `{url}`.
+    webhook: Webhook | None = None
 
     @field_validator("conversation_id")
     @classmethod

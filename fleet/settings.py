@@ -28,6 +28,7 @@ from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
 from fleet.routing import Router
+from fleet.webhooks.settings import Webhooks
 
 PREFIX = "FLEET_"
 #: Variables with our prefix that are not settings.
@@ -169,6 +170,7 @@ class Settings(BaseSettings):
     workers: Workers = Workers()
     fallback: Fallback = Fallback()
     router: Router = Router()
+    webhooks: Webhooks = Webhooks()
     flower: Flower = Flower()
     models: tuple[Model, ...] = ()
 

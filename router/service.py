@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
+from typing import Any
 
 from fleet.decision import Decision
 from fleet.dispatch import Dispatcher
@@ -14,14 +15,16 @@ from fleet.errors import FleetError, FleetFault, QueueFull
 from fleet.insist import insist
 from fleet.job import Job
 from fleet.ledger import Ledger, Routed, connect
-from fleet.names import ROUTE_TASK
+from fleet.names import DELIVER_TASK, ROUTE_TASK, ROUTER_QUEUE, WEBHOOKS_QUEUE
 from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.reaper import reap_for_ever
 from fleet.settings import Settings
+from fleet.webhooks.outbox import Outbox
 from router.classifiers import Classifiers
 from router.deciding import Decider
 from router.standing import Watch
+from router.webhooks.service import delivering
 
 log = logging.getLogger(__name__)
 
@@ -115,24 +118,48 @@ def _size(job: Job) -> int:
 
 
 @asynccontextmanager
-async def serve(settings: Settings) -> AsyncIterator[Mapping[str, Handler]]:
-    """Route jobs until the process ends."""
+async def serve(settings: Settings, queues: Sequence[str]) -> AsyncIterator[Mapping[str, Handler]]:
+    """Do what the queues ask for, until the process ends: decide, deliver webhooks, or both."""
+    role = "router" if ROUTER_QUEUE in queues else "webhooks"
+    handlers: dict[str, Handler] = {}
+    reports: list[Callable[[], dict[str, Any]]] = []
     async with AsyncExitStack() as stack:
         line = connect(settings)
         stack.push_async_callback(line.aclose)
-        ledger = Ledger(line, settings, Dispatcher(settings))
+        dispatcher = Dispatcher(settings)
+        ledger = Ledger(line, settings, dispatcher)
+        outbox = Outbox(line, settings, dispatcher)
         await wait_for_store(ledger)
-        classifiers = Classifiers(settings)
+        stack.callback(asyncio.create_task(reap_for_ever(ledger, outbox)).cancel)
+        if WEBHOOKS_QUEUE in queues:
+            deliverer = await stack.enter_async_context(delivering(outbox, settings))
+            handlers[DELIVER_TASK] = deliverer.deliver
+        if ROUTER_QUEUE in queues:
+            classifiers = Classifiers(settings)
+            router = await stack.enter_async_context(_deciding(ledger, classifiers, settings))
+            handlers[ROUTE_TASK] = router.route
+            reports.append(classifiers.report)
+        heartbeat = Heartbeat(
+            ledger,
+            node_name(role),
+            lambda: {"role": role, **{k: v for tell in reports for k, v in tell().items()}},
+        )
+        await heartbeat.start()
+        stack.push_async_callback(heartbeat.stop)
+        log.info("%s ready: %s", role, ", ".join(queues))
+        yield handlers
+
+
+@asynccontextmanager
+async def _deciding(
+    ledger: Ledger, classifiers: Classifiers, settings: Settings
+) -> AsyncIterator[Router]:
+    async with AsyncExitStack() as stack:
         decider = Decider(settings, classifiers)
         stack.push_async_callback(decider.aclose)
         watch = Watch(ledger, settings)
         router = Router(ledger, decider, watch)
-        heartbeat = Heartbeat(
-            ledger, node_name("router"), lambda: {"role": "router", **classifiers.report()}
-        )
-        await heartbeat.start()
-        stack.push_async_callback(heartbeat.stop)
-        for work in (reap_for_ever(ledger), watch.run(), router.ask_shadows()):
+        for work in (watch.run(), router.ask_shadows()):
             stack.callback(asyncio.create_task(work).cancel)
         log.info("router ready: %s", ", ".join(settings.catalogue.addressable))
-        yield {ROUTE_TASK: router.route}
+        yield router

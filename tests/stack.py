@@ -55,9 +55,9 @@ class Stack:
             "--no-access-log", "--timeout-graceful-shutdown", "2", *options,
         )  # fmt: skip
 
-    def start_router(self) -> None:
+    def start_router(self, queues: str = "router,webhooks") -> None:
         """Start a router."""
-        self.start("router", "celery", "-A", "router", "worker", "-Q", "router")
+        self.start("router", "celery", "-A", "router", "worker", "-Q", queues)
 
     def start_worker(self, model: str, **env: str) -> "subprocess.Popen[bytes]":
         """Start a worker for the model, as the strategy's readers would."""

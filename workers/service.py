@@ -16,6 +16,7 @@ from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.reaper import reap_for_ever
 from fleet.settings import Settings
+from fleet.webhooks.outbox import Outbox
 from workers.backend import Backend
 from workers.runner import Runner, Stop
 
@@ -34,7 +35,9 @@ async def serve(
     async with AsyncExitStack() as stack:
         line = connect(settings)
         stack.push_async_callback(line.aclose)
-        ledger = Ledger(line, settings, Dispatcher(settings))
+        dispatcher = Dispatcher(settings)
+        ledger = Ledger(line, settings, dispatcher)
+        outbox = Outbox(line, settings, dispatcher)
         await wait_for_store(ledger)
         backend = make_backend(model, ledger)
         stack.push_async_callback(backend.aclose)
@@ -66,7 +69,7 @@ async def serve(
         loops = [
             asyncio.create_task(_renew(runner, settings.workers.lease_s / 3), name="leases"),
             asyncio.create_task(state.watch(heartbeat), name="server-state"),
-            asyncio.create_task(reap_for_ever(ledger), name="reaper"),
+            asyncio.create_task(reap_for_ever(ledger, outbox), name="reaper"),
         ]
         stack.callback(lambda: [task.cancel() for task in loops])
         log.info("worker for %s ready: %s streams at once", model.name, slots)

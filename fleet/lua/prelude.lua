@@ -51,6 +51,12 @@ local function looked_of(due)
   return due .. ':looked'
 end
 
+-- Jobs whose end a webhook has yet to be told, by the time of the next try; beside it, how many each
+-- caller has (`load_of`), and when a deliverer was woken and has taken some (`looked_of`).
+local function webhooks_of(due)
+  return due .. ':webhooks'
+end
+
 -- A queue's jobs stand in a zset in the order in which they will be served: by priority, and
 -- within one by turns. A caller's next job has the turn after its last one, but none before the
 -- present one; so who comes with one job stands before another's second, however many those are.
@@ -149,12 +155,29 @@ local function outcome(job, status)
     failed_over = #decoded(record[7]), experiment = named(record[9]), arm = named(record[10])})
 end
 
+-- Somebody wants to hear of the end: a delivery is due now, with a message where its queue is a list
+-- here. Gives the seconds for which the record is kept: no try may find it gone.
+local function announce(job, due, caller, ttl_s)
+  local hook = redis.call('HMGET', job, 'webhook', 'webhook_keep_s', 'webhook_list', 'webhook_message')
+  if not hook[1] then
+    return ttl_s
+  end
+  redis.call('ZADD', webhooks_of(due), now_text, id_of(job))
+  redis.call('HINCRBY', load_of(webhooks_of(due)), caller, 1)
+  redis.call('HSET', job, 'webhook_ttl', ttl_s, 'webhook_next_at', now_text)
+  if hook[4] ~= '' then
+    redis.call('LPUSH', hook[3], hook[4])
+  end
+  redis.call('HDEL', job, 'webhook_list', 'webhook_message')
+  return math.max(ttl_s, hook[2])
+end
+
 -- Write one terminal event, move the record and note the outcome; callers have checked that it may.
 local function close(job, log, due, channel, seq, status, events, ttl_s, decisions, most)
   local id, next_seq = id_of(job), write(log, channel, seq, events)
   local record = redis.call('HMGET', job, 'caller', 'waiting', 'priority', 'keep_s')
   local keep_s = tonumber(record[4]) or 0
-  ttl_s = keep_s > 0 and keep_s or ttl_s
+  ttl_s = announce(job, due, record[1] or '', keep_s > 0 and keep_s or ttl_s)
   redis.call('HSET', job, 'status', status, 'seq', text(next_seq), 'finished_at', now_text, 'owner', '')
   redis.call('EXPIRE', job, ttl_s)
   redis.call('EXPIRE', log, ttl_s)

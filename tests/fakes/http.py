@@ -6,6 +6,7 @@ A fake must be able to break a connection at any byte, which no web framework al
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -143,7 +144,9 @@ def _phrase(status: int) -> str:
 Handler = Callable[[Exchange], Awaitable[None]]
 
 
-async def serve(handler: Handler, *, host: str, port: int, server: str) -> None:
+async def serve(
+    handler: Handler, *, host: str, port: int, server: str, tls: ssl.SSLContext | None = None
+) -> None:
     """Listen, say where on stdout, and answer until the process is ended."""
 
     async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -160,7 +163,7 @@ async def serve(handler: Handler, *, host: str, port: int, server: str) -> None:
         finally:
             writer.close()
 
-    listener = await asyncio.start_server(connection, host, port, backlog=1024)
+    listener = await asyncio.start_server(connection, host, port, backlog=1024, ssl=tls)
     print(f"listening on {host}:{listener.sockets[0].getsockname()[1]}", flush=True)
     async with listener:
         await listener.serve_forever()

@@ -72,6 +72,9 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
             f'[api]\nkey = "{"k" * 16}"\nkeys = {{ eve = "{"k" * 16}" }}\n',
             ["'eve' and `api.key` have the same key"],
         ),
+        ('[webhooks]\nsecret = "short"\n', ["webhooks.secret", "openssl"]),
+        ('[webhooks]\nallow = ["ten"]\n', ["webhooks.allow[0]", "'ten'"]),
+        ('[webhooks]\nca_file = "/nowhere"\n', ["webhooks.ca_file"]),
         ("[store]\nretention_s = 60\n[limits]\ndeadline_s = 61\n", ["store.retention_s"]),
     ],
 )

@@ -1,0 +1,1 @@
+"""`fleet webhooks`: secrets, and deliveries that are not made."""

@@ -1,0 +1,1 @@
+"""Webhooks: who wants to hear of a job's end, and what is told."""

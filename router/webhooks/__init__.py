@@ -1,0 +1,1 @@
+"""Delivering webhooks: from a due delivery to an answer of the receiver."""
