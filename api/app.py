@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import envelope, feedback, health, jobs
+from api.anthropic import routes as messages
 from api.guard import Guard
 from api.state import open_state
 from fleet import __version__
@@ -36,4 +37,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(jobs.router)
     app.include_router(feedback.router)
     app.include_router(health.router)
+    app.include_router(messages.router)
     return app
