@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api import envelope, feedback, health, jobs
 from api.anthropic import routes as messages
+from api.embeddings import routes as embeddings
 from api.guard import Guard
 from api.state import open_state
 from fleet import __version__
@@ -38,4 +39,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(feedback.router)
     app.include_router(health.router)
     app.include_router(messages.router)
+    app.include_router(embeddings.router)
     return app

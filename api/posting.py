@@ -141,6 +141,8 @@ def _deadline_s(state: State, request: JobRequest) -> float:
 
 def _why_not(catalogue: Catalogue, name: str) -> str:
     model = catalogue.get(name)
+    if name in catalogue.embedders:
+        return f"{name!r} does not chat; `POST /v1/embeddings` asks it"
     if model is None:
         return f"there is no {name!r}"
     return f"{name!r} is switched off" + (f" (no {model.api_key_env})" if model.external else "")
