@@ -108,7 +108,8 @@ _MAY: dict[str, tuple[type[BaseModel], ...]] = {
 
 def _checked(number: int, turn: Turn) -> list[Any]:
     where = f"messages[{number}].content"
-    if all(isinstance(block, Text) and not block.text for block in turn.content):
+    silent = all(isinstance(block, Text) and not block.text for block in turn.content)
+    if silent and turn.role != "assistant":  # that may be an answer of ours without words
         raise InvalidRequest(f"{where}: must not be empty", param=where)
     for place, block in enumerate(turn.content):
         if not isinstance(block, _MAY[turn.role]):

@@ -50,9 +50,10 @@ def usage(used: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def stop_reason(finish_reason: str | None) -> str:
-    """Why the answer ended."""
-    return STOP_REASONS.get(finish_reason or "stop", "end_turn")
+def stop_reason(finish_reason: str | None, *, called: bool) -> str:
+    """Why the answer ended; a call is for the caller to make, whatever a server says of it."""
+    reason = STOP_REASONS.get(finish_reason or "stop", "end_turn")
+    return "tool_use" if called and reason == "end_turn" else reason
 
 
 def call_id(job_id: str, index: int, given: str) -> str:
@@ -93,7 +94,9 @@ def whole(
         raise seen.error
     shown = message(job_id, seen.model, usage(seen.usage))
     shown["content"] = list(_blocks(job_id, seen, thinks_aloud))
-    shown["stop_reason"] = stop_reason(seen.answer.finish_reason)
+    shown["stop_reason"] = stop_reason(
+        seen.answer.finish_reason, called=bool(seen.answer.tool_calls)
+    )
     return shown, {"request-id": job_id, **seen.headers}
 
 

@@ -162,7 +162,8 @@ class MessagesWire:
             view.input_of(call, cut=event.kind == Kind.INCOMPLETE)
         yield from self._start()
         yield from self._stop()
-        reason = view.stop_reason(event.payload().get("finish_reason"))
+        finish = event.payload().get("finish_reason")
+        reason = view.stop_reason(finish, called=bool(self._calls))
         delta = {"stop_reason": reason, "stop_sequence": None}
         yield {"type": "message_delta", "delta": delta, "usage": view.usage(self._usage)}
         yield {"type": "message_stop"}

@@ -61,7 +61,8 @@ class Embedder:
             raise QueueFull(f"{self.waiting} requests wait for {self.model.name!r} already")
         self.waiting += 1
         try:
-            await asyncio.wait_for(self._turns.acquire(), WAIT_S)
+            async with asyncio.timeout(WAIT_S):
+                await self._turns.acquire()
         except TimeoutError:
             raise QueueFull(f"{self.model.name!r} had no time for it in {WAIT_S:g} s") from None
         finally:
@@ -155,5 +156,9 @@ async def open_embedders(catalogue: Catalogue) -> AsyncIterator[dict[str, Embedd
 def _client(model: Model) -> httpx.AsyncClient:
     times = model.timeouts
     timeout = httpx.Timeout(times.first_token_s, connect=times.connect_s)
+    # llama-server closes a connection that it said it would keep.
+    limits = httpx.Limits(max_keepalive_connections=0)
     # Only the catalogue says where it is: no proxy of the environment, no redirect.
-    return httpx.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
+    return httpx.AsyncClient(
+        timeout=timeout, limits=limits, trust_env=False, follow_redirects=False
+    )

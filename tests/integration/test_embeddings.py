@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +10,10 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from api.embeddings.server import FOR_EACH_SLOT
+from api.embeddings.server import FOR_EACH_SLOT, WAITING_MOST, open_embedders
+from fleet.catalogue import Catalogue, Model
+from fleet.errors import QueueFull
+from tests.conftest import FakeLlama
 from tests.fakes.handle import Fake
 from tests.fakes.vectors import LENGTH, vector
 from tests.integration.conftest import MODEL
@@ -186,8 +188,30 @@ async def test_who_leaves_gives_up_its_turn(running: Running) -> None:
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
     await until(lambda: running.embed.stats()["client_gone"] > before, "the server hears of it")
+    await until(lambda: active(running) == 0, "its turn is free")
+
+
+def active(running: Running) -> int:
     report = running.stack.client.get("/health").json()["embedding"]["embed"]
-    assert report["active"] == 0
+    return int(report["active"])
+
+
+async def test_when_too_many_wait_the_next_one_is_told(fake_llama: FakeLlama) -> None:
+    fake = fake_llama(embeddings=True)
+    model = Model.model_validate({"name": "embed", "task": "embedding", "url": fake.url})
+    async with open_embedders(Catalogue((model,))) as embedders:
+        embed = embedders["embed"]
+        asks = (embed.embed(["[[fake stall=0]]"]) for _ in range(FOR_EACH_SLOT + WAITING_MOST))
+        tasks = [asyncio.create_task(ask) for ask in asks]
+        full = (FOR_EACH_SLOT, WAITING_MOST)
+        await until(lambda: (embed.active, embed.waiting) == full, "as many wait as may")
+        with pytest.raises(QueueFull, match="wait for 'embed' already"):
+            await embed.embed(["one too many"])
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert (embed.active, embed.waiting) == (0, 0)
+        assert (await embed.embed(["and again"])).dimensions == LENGTH
 
 
 def test_a_model_that_embeds_takes_no_jobs(running: Running) -> None:
@@ -197,9 +221,7 @@ def test_a_model_that_embeds_takes_no_jobs(running: Running) -> None:
 
 
 @pytest.mark.parametrize("command", [("cli.main", "worker"), ("celery", "-A", "workers", "worker")])
-def test_a_model_that_embeds_needs_no_worker(
-    running: Running, tmp_path: Path, command: tuple[str, ...]
-) -> None:
+def test_a_model_that_embeds_needs_no_worker(running: Running, command: tuple[str, ...]) -> None:
     stack = running.stack
     name = f"refused-{command[0]}"
     named = ["embed"] if command[0] == "cli.main" else ["-Q", "embed"]

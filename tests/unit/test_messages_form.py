@@ -127,6 +127,10 @@ def test_neighbours_of_one_role_are_one_turn_and_thoughts_alone_are_none() -> No
     assert [turn["content"] for turn in said] == ["Hello", "one\n\ntwo"]
 
 
+def test_an_answer_without_words_may_be_sent_back() -> None:
+    assert [turn["role"] for turn in turns(*HELLO, assistant(), *HELLO)] == ["user", "user"]
+
+
 def test_tools_become_functions() -> None:
     made = job(tools=[TOOL, {"type": "custom", "name": "b", "input_schema": {}}]).for_model()
     assert made["tools"][0] == {

@@ -244,6 +244,10 @@ def test_the_end_has_a_reason_that_the_sdk_knows(kind: str, finish: str, reason:
     assert heard(shown(events))["stop_reason"] == reason
 
 
+def test_a_call_is_to_be_made_although_the_server_called_it_a_stop() -> None:
+    assert whole(ANSWER)["stop_reason"] == heard(shown(ANSWER))["stop_reason"] == "tool_use"
+
+
 def test_a_call_that_nobody_can_read_is_an_error_but_one_that_was_cut_is_not() -> None:
     spoilt = [*BEGIN, call(0, "{not json", "look", "c0")]
     events = log(*spoilt, *END)
