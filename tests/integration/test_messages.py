@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import httpx
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
+from anthropic import Anthropic, AsyncAnthropic, beta_tool
 
 from tests.integration.conftest import MODEL, Fleet
 from tests.stack import Stack
@@ -77,6 +77,22 @@ def test_a_stream_tells_the_same_message(fleet: Fleet, client: Anthropic) -> Non
     assert (message.stop_reason, message.usage.output_tokens) == ("end_turn", 4)
     assert message.usage.input_tokens > 0
     assert fleet.stack.job(message.id)["status"] == "completed"
+
+
+def test_the_beta_client_is_served_as_well(fleet: Fleet, client: Anthropic) -> None:
+    betas = ["context-management-2025-06-27"]
+    message = client.beta.messages.create(**hello("Hi [[fake n=1]]"), betas=betas)
+    assert [block.type for block in message.content] == ["text"]
+    runner = client.beta.messages.tool_runner(
+        **hello("Weather? [[fake tool=1]]"), tools=[get_weather], max_iterations=1
+    )
+    assert runner.until_done().stop_reason == "tool_use"
+
+
+@beta_tool
+def get_weather(city: str) -> str:
+    """Looks out of the window."""
+    return f"It rains in {city}."
 
 
 def test_an_answer_of_the_length_that_was_allowed_says_so(client: Anthropic) -> None:
