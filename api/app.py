@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import envelope, feedback, health, jobs, webhooks
+from api.anthropic import routes as messages
+from api.embeddings import routes as embeddings
 from api.guard import Guard
 from api.openai import chat, models
 from api.responses import routes as responses
@@ -42,4 +44,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(chat.router)
     app.include_router(models.router)
+    app.include_router(messages.router)
+    app.include_router(embeddings.router)
     return app

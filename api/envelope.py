@@ -1,4 +1,4 @@
-"""The one envelope of every error: OpenAI's, and in it whose fault it was."""
+"""The envelope of every error: OpenAI's, and in it whose fault it was; or Anthropic's."""
 
 import logging
 import math
@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.anthropic import fault
 from fleet.errors import (
     Conflict,
     DeadlineExceeded,
@@ -28,20 +29,29 @@ log = logging.getLogger(__name__)
 FINAL = (Conflict, DeadlineExceeded, JobCancelled)
 
 
-def error_response(error: FleetError) -> JSONResponse:
-    """An error as a response; 429 and 503 say when to come back, as far as that is known."""
+def error_response(error: FleetError, path: str = "", status: int = 0) -> JSONResponse:
+    """An error as a response, in the form of whoever asks at that path.
+
+    429 and 503 say when to come back, as far as that is known.
+    """
+    status = status or error.status
     headers = dict(error.headers)
-    shown = error.body()
-    if error.retry_after_s is not None:
-        shown["retry_after_s"] = error.retry_after_s
-    wait_s = 1 if error.retry_after_s is None and error.status == 503 else error.retry_after_s
-    if wait_s is not None and error.status in (409, 429, 503):
+    wait_s = 1 if error.retry_after_s is None and status == 503 else error.retry_after_s
+    if wait_s is not None and status in (409, 429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     if isinstance(error, FINAL):
         headers["x-should-retry"] = "false"
-    if error.status == 401:
+    if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": shown}, error.status, headers=headers)
+    if fault.speaks(path):
+        headers |= fault.headers(error)
+        return JSONResponse(
+            fault.enveloped(error, status, headers["request-id"]), status, headers=headers
+        )
+    shown = error.body()
+    if error.retry_after_s is not None:
+        shown["retry_after_s"] = error.retry_after_s
+    return JSONResponse({"error": shown}, status, headers=headers)
 
 
 def install(app: FastAPI) -> None:
@@ -54,7 +64,7 @@ def install(app: FastAPI) -> None:
 
 async def _fleet_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FleetError)  # noqa: S101 - registered for this class
-    return error_response(error)
+    return error_response(error, request.url.path)
 
 
 async def _not_valid(request: Request, error: Exception) -> JSONResponse:
@@ -63,7 +73,7 @@ async def _not_valid(request: Request, error: Exception) -> JSONResponse:
     first = mistakes[0]
     others = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     message = f"{first[0]}: {first[1]}{others}" if first[0] else f"{first[1]}{others}"
-    return error_response(InvalidRequest(message, param=first[0] or None))
+    return error_response(InvalidRequest(message, param=first[0] or None), request.url.path)
 
 
 def mistake(item: dict[str, Any]) -> tuple[str, str]:
@@ -82,20 +92,25 @@ def mistake(item: dict[str, Any]) -> tuple[str, str]:
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
+    ours = _ours(request, error)
+    ours.headers |= error.headers or {}
+    return error_response(ours, request.url.path, error.status_code)
+
+
+def _ours(request: Request, error: HTTPException) -> FleetError:
+    """What the framework found wrong, in our tree."""
+    path = request.url.path
     if error.status_code == 404:
-        shown = NotFound(f"no such endpoint: {request.method} {request.url.path}").as_dict()
-    elif error.status_code == 405:
-        shown = MethodNotAllowed(
-            f"{request.url.path} takes {(error.headers or {}).get('Allow', 'another method')}, "
-            f"not {request.method}"
-        ).as_dict()
-    elif error.status_code == 413:
-        shown = TooLarge(str(error.detail)).as_dict()
-    else:
-        shown = InvalidRequest(str(error.detail)).as_dict()
-    return JSONResponse({"error": shown}, error.status_code, headers=error.headers)
+        return NotFound(f"no such endpoint: {request.method} {path}")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        return MethodNotAllowed(f"{path} takes {allowed}, not {request.method}")
+    if error.status_code == 413:
+        return TooLarge(str(error.detail))
+    return InvalidRequest(str(error.detail))
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     log.error("unexpected error on %s %s", request.method, request.url.path, exc_info=error)
-    return error_response(FleetFault("Something went wrong here; the log of the API tells more."))
+    told = FleetFault("Something went wrong here; the log of the API tells more.")
+    return error_response(told, request.url.path)

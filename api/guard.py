@@ -41,7 +41,7 @@ class Guard:
             self._check(scope, headers)
             await self._app(scope, self._bounded(receive), send)
         except FleetError as error:
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope["path"])(scope, receive, send)
 
     def _check(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         if scope["caller"] is None and scope["path"] not in OPEN:

@@ -1,5 +1,6 @@
 """`GET /health`: how is the whole fleet. `GET /ready`: can this process take jobs."""
 
+import asyncio
 from collections import Counter
 from typing import Any
 
@@ -50,13 +51,19 @@ async def look(fleet: State) -> dict[str, Any]:
     enabled = fleet.settings.catalogue.enabled
     models = {m.name: _model(m, nodes, queued[m.queue]) for m in enabled}
     local = [models[m.name] for m in enabled if not m.external]
+    embedding = await _embedding(fleet)
+    told = {"embedding": embedding} if embedding else {}
+    word = _word(len(routers), local or list(models.values()))
+    if word == "ok" and any(model["server"] != "ok" for model in embedding.values()):
+        word = "degraded"
     return {
-        "status": "down" if refusal else _word(len(routers), local or list(models.values())),
+        "status": "down" if refusal else word,
         "version": __version__,
         "redis": refusal or "ok",
         "router": _router(routers, queued[ROUTER_QUEUE]),
         "models": models,
-        "problems": problems(refusal, routers, models),
+        **told,
+        "problems": problems(refusal, routers, models, embedding),
     }
 
 
@@ -88,6 +95,12 @@ def _model(model: Model, nodes: list[dict[str, Any]], queued: int) -> dict[str, 
     }
 
 
+async def _embedding(fleet: State) -> dict[str, dict[str, Any]]:
+    """The embedding models, whose servers are asked themselves."""
+    reports = await asyncio.gather(*(one.report() for one in fleet.embedders.values()))
+    return dict(zip(fleet.embedders, reports, strict=True))
+
+
 def _word(routers: int, local: list[dict[str, Any]]) -> str:
     fine = [m["workers"] > 0 and m["server"] in ("ok", "unknown") for m in local]
     if not routers or not any(fine):
@@ -97,5 +110,5 @@ def _word(routers: int, local: list[dict[str, Any]]) -> str:
 
 async def _queued(fleet: State) -> dict[str, int]:
     """Jobs that wait in each queue."""
-    queues = [ROUTER_QUEUE, *(model.queue for model in fleet.settings.models)]
+    queues = [ROUTER_QUEUE, *(model.queue for model in fleet.settings.catalogue.models)]
     return dict(zip(queues, await fleet.ledger.jobs_waiting(queues), strict=True))

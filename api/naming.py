@@ -25,6 +25,8 @@ def no_such(name: str, aliases: Mapping[str, str], catalogue: Catalogue) -> NoSu
 
 def _why_not(catalogue: Catalogue, name: str) -> str:
     model = catalogue.get(name)
+    if name in catalogue.embedders:
+        return f"{name!r} does not chat; `POST /v1/embeddings` asks it"
     if model is None:
         return f"there is no {name!r}"
     return f"{name!r} is switched off" + (f" (no {model.api_key_env})" if model.external else "")

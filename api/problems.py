@@ -5,7 +5,10 @@ from typing import Any
 
 
 def problems(
-    redis: str, routers: Sequence[Mapping[str, Any]], models: Mapping[str, Mapping[str, Any]]
+    redis: str,
+    routers: Sequence[Mapping[str, Any]],
+    models: Mapping[str, Mapping[str, Any]],
+    embedding: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[str]:
     """One sentence for each thing that is wrong, with its cure; the worst first."""
     found = [redis] if redis else []
@@ -13,13 +16,20 @@ def problems(
         found.append("No router lives: start one with `fleet router`.")
     failed = {name: why for node in routers for name, why in node.get("failed", {}).items()}
     found += [f"The classifier `{name}` does not work: {why}." for name, why in failed.items()]
-    return [*found, *(text for name, model in models.items() for text in _of_model(name, model))]
+    found += [text for name, model in models.items() for text in _of_model(name, model)]
+    servers = (embedding or {}).items()
+    return found + [text for name, model in servers for text in _of_server(name, model["server"])]
 
 
 def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[str]:
     if not model["workers"]:
         yield f"No worker serves `{name}`: start one with `fleet worker {name}`."
-    elif model["server"] == "down":
+    else:
+        yield from _of_server(name, model["server"])
+
+
+def _of_server(name: str, state: str) -> Iterator[str]:
+    if state == "down":
         yield f"The server of `{name}` does not answer: start it, or correct the model's url."
-    elif model["server"] == "loading":
+    elif state == "loading":
         yield f"The server of `{name}` is loading its model: wait; a large one takes minutes."

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from api.closing import Closing
+from api.embeddings.server import Embedder, open_embedders
 from fleet.dispatch import Dispatcher
 from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
@@ -30,6 +31,8 @@ class State:
     reader: Reader
     closing: Closing
     outbox: Outbox
+    #: The embedding models, by name.
+    embedders: dict[str, Embedder]
 
 
 @asynccontextmanager
@@ -46,7 +49,8 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(listener.stop)
         closing = Closing()
         stack.enter_context(closing.heard())
-        yield State(settings, ledger, Reader(ledger, listener), closing, outbox)
+        embedders = await stack.enter_async_context(open_embedders(settings.catalogue))
+        yield State(settings, ledger, Reader(ledger, listener), closing, outbox, embedders)
 
 
 async def _state(request: Request) -> State:  # a plain function would cost a thread

@@ -89,6 +89,7 @@ def llama_program(
         "--metrics": None,
         "--no-ui": None,
         "--no-webui": None if not server.knows("--no-ui") else "",
+        **(_embedding(model) if model.task == "embedding" else {}),
     }
     argv = list(server.argv)
     for flag, value in wanted.items():
@@ -97,6 +98,12 @@ def llama_program(
         argv += [flag] if value is None else [flag, value]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     return Program((*argv, *how.args), address, server.env)
+
+
+def _embedding(model: Model) -> dict[str, str | None]:
+    """A text is embedded in one piece: a batch must hold as much as a context does."""
+    whole = str(model.context)
+    return {"--embeddings": None, "--batch-size": whole, "--ubatch-size": whole}
 
 
 def valkey_program(home: Path, port: int) -> tuple[Program, str]:

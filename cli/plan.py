@@ -90,7 +90,7 @@ def could_start(settings: Settings) -> tuple[Model, ...]:
     """Models whose server we may start: the file says how, and it belongs on this machine."""
     return tuple(
         model
-        for model in settings.catalogue.enabled
+        for model in (*settings.catalogue.enabled, *settings.catalogue.embedders.values())
         if model.server is not None
         and (model.url is None or model.url.host in ("127.0.0.1", "localhost", "::1", "[::1]"))
     )
@@ -130,7 +130,9 @@ def plan_processes(settings: Settings, facts: Facts) -> list[ProcessSpec]:
     env = for_ours(facts.environ, hidden, shared)
     signing = webhook_keys(facts.environ)
     router_env = for_ours(facts.environ, hidden, shared, signing)
-    api_env = for_ours(facts.environ, hidden, shared, [*api_keys(facts.environ), *signing])
+    own_keys = [model.api_key_env for model in settings.catalogue.embedders.values()]
+    known = [*api_keys(facts.environ), *signing, *own_keys]
+    api_env = for_ours(facts.environ, hidden, shared, known)
     return [
         *_others(settings, facts, for_stranger(facts.environ, hidden)),
         ProcessSpec("router", "router", router_argv(settings.log_level), router_env),
@@ -142,10 +144,11 @@ def plan_processes(settings: Settings, facts: Facts) -> list[ProcessSpec]:
 
 def _others(settings: Settings, facts: Facts, env: Mapping[str, str]) -> Iterable[ProcessSpec]:
     valkey = [facts.valkey] if facts.valkey is not None else []
+    slots_of = {model.name: model.slots for model in settings.models}
     programs: list[tuple[str, Role, Program, int | None]] = [
         *(("valkey", "valkey", program, None) for program in valkey),
         *(
-            (f"llama-{name}", "llama-server", server, settings.catalogue[name].slots)
+            (f"llama-{name}", "llama-server", server, slots_of[name])
             for name, server in facts.servers.items()
         ),
     ]

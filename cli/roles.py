@@ -68,6 +68,11 @@ def find_model(catalogue: Catalogue, name: str) -> Model:
     Raises:
         ConfigError: there is none of that name; the message lists those there are.
     """
+    if name in catalogue.embedders:
+        raise ConfigError(
+            f"{name!r} embeds texts (task = 'embedding') and needs no worker: the API asks its "
+            "server itself"
+        )
     model = catalogue.get(name)
     if model is None:
         names = ", ".join(m.name for m in catalogue.models) or "none"

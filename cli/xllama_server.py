@@ -12,6 +12,7 @@ import signal
 from typing import Any
 
 _GPU_LAYERS = {"auto": -1, "all": -2}
+_POOLING = {"none": 0, "mean": 1, "cls": 2, "last": 3}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +27,10 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--cache-ram", type=int, default=512)
     flags.add_argument("--threads", type=int, default=-1)
     flags.add_argument("--chat-template-file", default="")
-    for switch in ("--slots", "--metrics", "--no-ui"):
+    flags.add_argument("--batch-size", type=int, default=0)
+    flags.add_argument("--ubatch-size", type=int, default=0)
+    flags.add_argument("--pooling", choices=_POOLING)
+    for switch in ("--slots", "--metrics", "--no-ui", "--embeddings"):
         flags.add_argument(switch, action="store_true")
     return flags
 
@@ -49,6 +53,11 @@ def parameters(args: argparse.Namespace, params: Any) -> Any:
     params.endpoint_slots = args.slots
     params.endpoint_metrics = args.metrics
     params.ui = not args.no_ui
+    params.embedding = args.embeddings
+    params.n_batch = args.batch_size or params.n_batch
+    params.n_ubatch = args.ubatch_size or params.n_ubatch
+    if args.pooling:
+        params.pooling_type = _POOLING[args.pooling]
     if args.chat_template_file:
         with open(args.chat_template_file, encoding="utf-8") as file:
             params.chat_template = file.read()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
 
 Kind = Literal["llama-server", "anthropic"]
+Task = Literal["chat", "embedding"]
 
 #: Domains that a fleet may route by, and which roles may stand in for each, best first.
 DOMAINS: dict[str, tuple[str, ...]] = {
@@ -66,6 +67,8 @@ class Model(Strict):
     #: Base address of its llama-server (or of an API of the given kind).
     url: HttpUrl | None = None
     kind: Kind = "llama-server"
+    #: `embedding`: texts into vectors. Such a model is in no plan and has no worker: the API asks.
+    task: Task = "chat"
     #: Left out of every plan when false. For `anthropic`: on when a key is set.
     enabled: bool = True
     #: The Celery queue; the model's name if not given.
@@ -111,6 +114,8 @@ class Model(Strict):
         external = raw.get("kind") == "anthropic"
         local = (name,) if name in STAND_INS else ("fast", "tool", "large")
         filled: dict[str, Any] = {"queue": name, "roles": ("claude",) if external else local}
+        if raw.get("task") == "embedding":
+            filled["roles"] = ()
         if external:
             filled |= {"model": "claude-haiku-5-5", "api_key_env": "ANTHROPIC_API_KEY"}
             filled |= {"slots": 16, "context": 100_000, "calls_per_day": 100}
@@ -122,6 +127,8 @@ class Model(Strict):
     def _can_be_reached(self) -> Self:
         if self.kind == "llama-server" and self.url is None and self.server is None:
             raise ValueError("give `url`, or a [models.server] table so that it can be started")
+        if self.task == "embedding" and (self.external or self.roles):
+            raise ValueError("a model with task = 'embedding' is a llama-server without `roles`")
         if self.name in ("auto", "router") or self.queue in ("router", "webhooks"):
             raise ValueError("'auto', 'router' and 'webhooks' are taken; choose another name")
         return self
@@ -148,11 +155,15 @@ class Model(Strict):
 
 
 class Catalogue:
-    """The enabled and disabled models, and who serves which route."""
+    """The enabled and disabled models that chat, and who serves which route.
+
+    Beside them, and in no plan, the `embedders`.
+    """
 
     def __init__(self, models: tuple[Model, ...]) -> None:
-        self.models = models
-        self._by_name = {model.name: model for model in models}
+        self._all = models
+        self.models = tuple(model for model in models if model.task == "chat")
+        self._by_name = {model.name: model for model in self.models}
         self._for_route: dict[str, tuple[Model, ...]] = {}
         self._parts: dict[tuple[str, ...], Catalogue] = {}
 
@@ -162,6 +173,12 @@ class Catalogue:
     def get(self, name: str) -> Model | None:
         """The entry of that name, or None."""
         return self._by_name.get(name)
+
+    @cached_property
+    def embedders(self) -> dict[str, Model]:
+        """The enabled models that turn texts into vectors, by name."""
+        embedding = (model for model in self._all if model.task == "embedding")
+        return {model.name: model for model in embedding if model.enabled}
 
     def by_queue(self, queue: str) -> Model | None:
         """The model whose jobs go through that queue, or None."""
@@ -177,7 +194,7 @@ class Catalogue:
         if not names:
             return self
         if names not in self._parts:
-            named = [model for model in self.models if model.name in names]
+            named = [model for model in self._all if model.name in names]
             self._parts[names] = Catalogue(tuple(named))
         return self._parts[names]
 

@@ -47,7 +47,7 @@ class Dispatcher:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._inline = settings.broker_is_store
-        self._queues = {model.name: model.queue for model in settings.models}
+        self._queues = {model.name: model.queue for model in settings.catalogue.models}
         self._app: Celery | None = None
 
     def route(self, job_id: str, priority: int) -> Outgoing:

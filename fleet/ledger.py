@@ -160,10 +160,10 @@ class Ledger(Records):
         ).as_dict()
         self._poisoned = json.dumps(poisoned)
         self._poisoned_event = event_data(Kind.FAILED, error=poisoned)
-        queues = [ROUTER_QUEUE, *(model.queue for model in settings.models)]
+        queues = [ROUTER_QUEUE, *(model.queue for model in settings.catalogue.models)]
         self._lines = [waiting_key(queue) for queue in queues]
         self._lists = [key for queue in queues for key in queue_lists(queue)]
-        self._queues = {model.name: model.queue for model in settings.models}
+        self._queues = {model.name: model.queue for model in settings.catalogue.models}
 
     async def create(self, new: NewJob) -> Created:
         """Write a new job and send it to the router."""

@@ -25,7 +25,7 @@ def make_app(name: str, settings: Settings) -> Celery:
     """A Celery application that knows every queue of the catalogue."""
     transport.install()
     app = Celery(name, broker=settings.broker, set_as_current=False)
-    queues = [ROUTER_QUEUE, WEBHOOKS_QUEUE, *(model.queue for model in settings.models)]
+    queues = [ROUTER_QUEUE, WEBHOOKS_QUEUE, *(model.queue for model in settings.catalogue.models)]
     app.conf.update(
         # One process, one event loop, any number of streams. See fleet/pool.py.
         worker_pool="fleet.pool:AsyncioPool",

@@ -103,6 +103,8 @@ class Limits(Strict):
     body_bytes: Annotated[int, Field(ge=1024)] = 1_048_576
     messages: Annotated[int, Field(ge=1)] = 1_000
     tools: Annotated[int, Field(ge=0)] = 128
+    #: Texts in one request for embeddings.
+    inputs: Annotated[int, Field(ge=1)] = 2_048
     #: Pairs of `metadata`, and characters of each key and value.
     metadata_pairs: Annotated[int, Field(ge=0)] = 16
     metadata_chars: Annotated[int, Field(ge=1)] = 512
@@ -194,7 +196,7 @@ class Settings(BaseSettings):
     def _routes_are_served(self) -> Self:
         served = self.catalogue.served_routes
         for what, route in self._named_routes():
-            if self.models and route not in served:
+            if self.catalogue.models and route not in served:
                 raise ValueError(
                     f"{what}: no model serves {route!r}; there are: {', '.join(served)}; "
                     "give a model that role"

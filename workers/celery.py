@@ -31,7 +31,7 @@ def pin_to_model(instance: Any, options: dict[str, Any], **_: Any) -> None:
     if instance.app is not app:
         return
     queues = chosen_queues(options)
-    known = ", ".join(model.queue for model in settings.models)
+    known = ", ".join(model.queue for model in settings.catalogue.models)
     if len(queues) != 1 or (model := settings.catalogue.by_queue(queues[0])) is None:
         raise SystemExit(f"fleet: a worker serves one model; give one -Q of: {known}")
     app.conf.worker_concurrency = options.get("concurrency") or model.slots

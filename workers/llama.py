@@ -22,8 +22,9 @@ from fleet.catalogue import Model
 from fleet.errors import ServerStalled, ServerUnreachable, StreamCut, TryNext
 from fleet.events import Piece
 from fleet.hosts import is_loopback
+from fleet.server_words import error_of
 from workers.backend import End, Step, Steps
-from workers.chunks import ChatDecoder, error_of
+from workers.chunks import ChatDecoder
 from workers.control import Control
 from workers.insisting import insisting
 from workers.sse import DataLines

@@ -10,6 +10,8 @@ one: it goes on when its client leaves, `GET /v1/stream` reads it from any byte,
 `POST /v1/streams/lookup` describes it, `DELETE /v1/stream` stops it. Unlike there, it is kept
 whole and for ever, waits for no slow reader, and frees its slot while it reads its prompt, too.
 
+With `--embeddings` it answers `POST /v1/embeddings`: see `tests.fakes.vectors`.
+
 The answer is " w0 w1 w2 ...". If the conversation ends with words of the assistant, it goes on
 from there; like the real one it says those again, together with the first token after them.
 `tests.fakes.mode` lists the behaviours that can be asked for.
@@ -25,6 +27,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
+from tests.fakes import vectors
 from tests.fakes.http import Exchange, Gone, serve
 from tests.fakes.mode import Mode, UnknownMode
 from tests.fakes.model_server import ModelServer, Options, Sink, text_of
@@ -57,6 +60,8 @@ class LlamaServer(ModelServer):
         request = exchange.request
         if request.method == "POST" and request.path in CHAT_PATHS and self._may(exchange):
             await self._chat(exchange)
+        elif request.method == "POST" and request.path == "/v1/embeddings" and self._may(exchange):
+            await self._embed(exchange)
         elif self.mode.refuse:
             exchange.drop(reset=True)
         elif self.mode.loading:
@@ -232,6 +237,41 @@ class LlamaServer(ModelServer):
             await refuse(exchange, wrong)
         elif not await self._refuse(exchange, mode, len(words.split())):
             await self._say(exchange, name if not mode.old else "", Answer(self, mode, asked))
+
+    async def _embed(self, exchange: Exchange) -> None:
+        self.counts["requests"] += 1
+        asked = json.loads(exchange.request.body)
+        self.bodies.append(asked)
+        texts = vectors.texts(asked.get("input", ""))
+        mode = self.take_mode("\n".join(texts))
+        longest = max((len(text.split()) for text in texts), default=0)
+        if not self.options.embeddings:
+            text = "This server does not support embeddings. Start it with `--embeddings`"
+            await fail(exchange, 501, text, "not_supported_error")
+        elif wrong := vectors.wrong(asked):
+            await refuse(exchange, wrong)
+        elif longest > self.options.ctx_size:
+            text = (
+                f"input ({longest} tokens) is larger than the max context size "
+                f"({self.options.ctx_size} tokens). skipping"
+            )
+            more = {"n_prompt_tokens": longest, "n_ctx": self.options.ctx_size}
+            await fail(exchange, 400, text, "exceed_context_size_error", **more)
+        elif not await self._refuse(exchange, mode, longest):
+            with self._until_gone(exchange):
+                await self._reply_with_vectors(exchange, mode, asked)
+
+    async def _reply_with_vectors(
+        self, exchange: Exchange, mode: Mode, asked: dict[str, Any]
+    ) -> None:
+        async with self.slot(exchange):
+            ttft = self.options.ttft_ms if mode.ttft is None else mode.ttft
+            await exchange.unless_gone(asyncio.sleep(3600 if mode.stall == 0 else ttft / 1000))
+            self.counts["completed"] += 1
+        if mode.malformed == 0:
+            await exchange.reply(200, {"object": "list", "data": []})
+        else:
+            await exchange.reply(200, vectors.reply(asked, self.options.name))
 
     async def _say(self, exchange: Exchange, name: str, answer: "Answer") -> None:
         self.counts["continued"] += bool(answer.given)

@@ -29,6 +29,7 @@ class Options:
     api_key: str = ""
     ctx_size: int = 8192
     no_tools: bool = False
+    embeddings: bool = False
 
     @classmethod
     def from_command_line(cls, description: str | None) -> "Options":
@@ -70,7 +71,11 @@ class ModelServer:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.counts = dict.fromkeys(
-            ("requests", "completed", "tokens", "client_gone", "active", "peak_active", "queued"), 0
+            (
+                *("requests", "completed", "tokens", "client_gone"),
+                *("active", "peak_active", "queued", "peak_queued"),
+            ),
+            0,
         )
         self.bodies: deque[Any] = deque(maxlen=50)
         self.busy: set[int] = set()
@@ -125,6 +130,7 @@ class ModelServer:
         Without an exchange, there is nobody who could leave.
         """
         self.counts["queued"] += 1
+        self.counts["peak_queued"] = max(self.counts["peak_queued"], self.counts["queued"])
         waiting = self._free.get()
         try:
             slot = await (exchange.unless_gone(waiting) if exchange else waiting)

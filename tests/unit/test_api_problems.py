@@ -50,3 +50,9 @@ def test_a_classifier_that_does_not_work_is_named_once_with_the_reason() -> None
     routers = [{"failed": {"embedding": "OSError: no such file"}}] * 2
     told = "The classifier `embedding` does not work: OSError: no such file."
     assert problems("", routers, {}) == [told]
+
+
+def test_a_model_that_embeds_needs_its_server_only() -> None:
+    told = problems("", ROUTERS, {"fast": WELL}, {"embed": {"server": "down"}})
+    assert told == ["The server of `embed` does not answer: start it, or correct the model's url."]
+    assert problems("", ROUTERS, {"fast": WELL}, {"embed": {"server": "ok"}}) == []

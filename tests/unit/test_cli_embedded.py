@@ -72,12 +72,28 @@ def test_valkey_is_durable_behind_a_password_and_on_loopback() -> None:
         assert line in text.splitlines()
 
 
+def library_defaults() -> SimpleNamespace:
+    parts = {"model": SimpleNamespace(), "cpuparams": SimpleNamespace()}
+    return SimpleNamespace(n_batch=2048, n_ubatch=512, **parts)
+
+
+def test_a_model_that_embeds_takes_a_text_as_long_as_its_context_in_one_batch() -> None:
+    recipe = {"weights": "w.gguf", "args": ["--pooling", "mean"]}
+    embed = Model(name="embed", task="embedding", slots=2, context=1024, server=recipe)
+    found = LlamaServer((), {}, parser().format_help())
+    program = llama_program(embed, found, Path("/w.gguf"), "127.0.0.1", 8080)
+    assert "--embeddings" in program.argv
+    params = parameters(parser().parse_args(list(program.argv)), library_defaults())
+    assert (params.n_ctx, params.n_batch, params.n_ubatch) == (2048, 1024, 1024)
+    assert (params.embedding, params.pooling_type) == (True, 1)
+
+
 def test_the_python_server_takes_the_flags_that_we_write() -> None:
     found = LlamaServer((), {}, parser().format_help())
     program = llama_program(
         model(threads=2, gpu_layers="all"), found, Path("/w.gguf"), "127.0.0.1", 8080
     )
-    params = SimpleNamespace(model=SimpleNamespace(), cpuparams=SimpleNamespace())
+    params = library_defaults()
     args: argparse.Namespace = parser().parse_args(list(program.argv))
     parameters(args, params)
     assert params.model.path == "/w.gguf"
@@ -86,3 +102,4 @@ def test_the_python_server_takes_the_flags_that_we_write() -> None:
     assert params.endpoint_slots
     assert params.endpoint_metrics
     assert not params.ui
+    assert (params.n_batch, params.n_ubatch, params.embedding) == (2048, 512, False)

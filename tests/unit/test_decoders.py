@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from fleet.errors import ContextExceeded, Refused, ServerFailed, ServerLoading, StreamCut
 from fleet.events import Piece
+from fleet.server_words import error_of
 from workers.backend import End
-from workers.chunks import ChatDecoder, error_of
+from workers.chunks import ChatDecoder
 from workers.sse import DataLines
 
 

@@ -1,0 +1,23 @@
+"""What a llama-server says when it does not answer, in our tree of errors. Pure."""
+
+from typing import Any
+
+from fleet.errors import ContextExceeded, ModelError, Refused, ServerFailed, ServerLoading
+
+
+def error_of(body: Any, status: int) -> ModelError:
+    """The error that a llama-server's error body stands for."""
+    error = body.get("error") if isinstance(body, dict) else None
+    error = error if isinstance(error, dict) else {"message": str(error or "")}
+    message = str(error.get("message") or f"The model's server answered {status}.")
+    kind = error.get("type")
+    if kind == "exceed_context_size_error":
+        size, room = error.get("n_prompt_tokens"), error.get("n_ctx")
+        return ContextExceeded(f"The prompt has {size} tokens, the model's context {room}.")
+    if "too large to process" in message:  # an embedding's whole input is one batch
+        return ContextExceeded(message)
+    if status == 503 and "loading" in message.lower():
+        return ServerLoading(message)
+    if 400 <= status < 500 and status not in (401, 403, 404, 408, 429):
+        return Refused(message)
+    return ServerFailed(message)
