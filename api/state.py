@@ -8,7 +8,9 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from api.closing import Closing
+from api.keyring import Keyring
 from fleet.dispatch import Dispatcher
+from fleet.keys import Keys
 from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
 from fleet.reader import Reader
@@ -28,6 +30,7 @@ class State:
     ledger: Ledger
     reader: Reader
     closing: Closing
+    keyring: Keyring
 
 
 @asynccontextmanager
@@ -42,7 +45,7 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(listener.stop)
         closing = Closing()
         stack.enter_context(closing.heard())
-        yield State(settings, ledger, Reader(ledger, listener), closing)
+        yield State(settings, ledger, Reader(ledger, listener), closing, Keyring(Keys(line)))
 
 
 async def _state(request: Request) -> State:  # a plain function would cost a thread

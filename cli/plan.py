@@ -72,6 +72,8 @@ class Facts:
     #: None: no Flower.
     flower_port: int | None = None
     flower_password: str = field(default="", repr=False)
+    #: With which we ask the API how the whole fleet is.
+    health_key: str = field(default="", repr=False)
 
 
 def needs_valkey(settings: Settings) -> bool:
@@ -122,6 +124,7 @@ def plan_processes(settings: Settings, facts: Facts) -> list[ProcessSpec]:
     shared = shared_environment(settings, facts)
     env = for_ours(facts.environ, hidden, shared)
     api_env = for_ours(facts.environ, hidden, shared, api_keys(facts.environ))
+    api_env["FLEET_API__HEALTH_KEY"] = facts.health_key
     return [
         *_others(settings, facts, for_stranger(facts.environ, hidden)),
         ProcessSpec("router", "router", router_argv(settings.log_level), env),

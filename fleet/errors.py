@@ -10,7 +10,11 @@ FleetError
 │   ├── JobCancelled
 │   ├── TooLarge
 │   ├── Unauthorized
-│   └── TooManyJobs        a key has as many unended jobs as it may (429)
+│   ├── TooManyJobs        a key has as many unended jobs as it may (429)
+│   ├── RateLimited        a key has used up this minute's share (429)
+│   │   ├── TooManyRequests
+│   │   └── TooManyTokens
+│   └── BudgetExceeded     a key has spent this day's money (429)
 ├── ModelError             a model server, or what it said (5xx)
 │   ├── TryNext            another model may well answer
 │   │   ├── ServerUnreachable
@@ -128,7 +132,7 @@ class TooLarge(CallerError):
 
 
 class Unauthorized(CallerError):
-    """A valid key is needed: send it as `Authorization: Bearer KEY`."""
+    """A valid key is needed: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`."""
 
     code = "unauthorized"
     status = 401
@@ -141,6 +145,34 @@ class TooManyJobs(CallerError):
     code = "too_many_jobs"
     status = 429
     type = "rate_limit_error"
+
+
+class RateLimited(CallerError):
+    """This key has used up what it may ask for in a minute."""
+
+    code = "rate_limit_exceeded"
+    status = 429
+    type = "rate_limit_error"
+
+
+class TooManyRequests(RateLimited):
+    """This key has made as many requests as it may in a minute."""
+
+    type = "requests"
+
+
+class TooManyTokens(RateLimited):
+    """This key has used as many tokens as it may in a minute."""
+
+    type = "tokens"
+
+
+class BudgetExceeded(CallerError):
+    """This key has spent what it may in a day."""
+
+    code = "budget_exceeded"
+    status = 429
+    type = "insufficient_quota"
 
 
 class ModelError(FleetError):
