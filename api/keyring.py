@@ -1,9 +1,12 @@
 """The keys in Redis as this process knows them: looked up, and believed for a second."""
 
+import asyncio
 import time
 from collections import OrderedDict
+from contextlib import suppress
 
 from fleet.callers import Caller
+from fleet.errors import StoreUnavailable
 from fleet.keys import PREFIX, Keys, digest_of
 
 #: Seconds for which an answer of Redis is believed: a revoked key may open so long.
@@ -19,8 +22,7 @@ class Keyring:
         self._keys = keys
         #: By digest: whose it is, and until when that is believed.
         self._found: OrderedDict[str, tuple[Caller, float]] = OrderedDict()
-        self._any_until = 0.0
-        #: Whether there was any key when somebody last asked; None: nobody has.
+        #: Whether there was any key so far; None: nobody has looked yet.
         self.any_seen: bool | None = None
 
     async def caller(self, key: bytes) -> Caller | None:
@@ -44,13 +46,19 @@ class Keyring:
         return caller
 
     async def any(self) -> bool:
-        """Whether there is any key.
+        """Whether there is any key. Once there was one the door stays shut while this process
+        lives: to revoke the last key lets nobody in.
 
         Raises:
-            StoreUnavailable: Redis does not answer.
+            StoreUnavailable: that is not known yet, and Redis does not answer.
         """
-        now = time.monotonic()
-        if self.any_seen is None or self._any_until <= now:
+        if self.any_seen is None:
             self.any_seen = await self._keys.count() > 0
-            self._any_until = now + BELIEVED_S
         return self.any_seen
+
+    async def watch(self) -> None:
+        """Look for the first key, beside the requests: none of them waits for it."""
+        while not self.any_seen:
+            await asyncio.sleep(BELIEVED_S / 2)
+            with suppress(StoreUnavailable):
+                self.any_seen = await self._keys.count() > 0

@@ -1,5 +1,6 @@
 """What the API process holds while it lives."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(listener.stop)
         closing = Closing()
         stack.enter_context(closing.heard())
-        yield State(settings, ledger, Reader(ledger, listener), closing, Keyring(Keys(line)))
+        keyring = Keyring(Keys(line))
+        stack.callback(asyncio.create_task(keyring.watch(), name="first-key").cancel)
+        yield State(settings, ledger, Reader(ledger, listener), closing, keyring)
 
 
 async def _state(request: Request) -> State:  # a plain function would cost a thread

@@ -155,16 +155,23 @@ def revoke(config: Path | None, name: str, as_json: bool) -> None:
     """
     settings, _ = settings_of_role(config)
 
-    async def revoked(ledger: Ledger) -> None:
+    async def revoked(ledger: Ledger) -> int:
         keys = Keys(ledger.line)
         await _known(keys, name)
         await keys.revoke(name)
+        return await keys.count()
 
-    _with_ledger(settings, revoked)
+    left = _with_ledger(settings, revoked)
     if as_json:
         print_json({"name": name, "revoked": True})
-        return
-    out.print(f"{name}: revoked; within a second it opens nothing any more", markup=False)
+    else:
+        out.print(f"{name}: revoked; within a second it opens nothing any more", markup=False)
+    if not left and not settings.api.callers:
+        err.print(
+            "That was the last key. An API that runs lets nobody in now; one that is started "
+            "without any key serves this machine, and asks for none.",
+            style="yellow",
+        )
 
 
 def _with_ledger(settings: Settings, what: Callable[[Ledger], Awaitable[T]]) -> T:
