@@ -36,7 +36,8 @@ def likely_tokens(catalogue: Catalogue, request: JobRequest, tpm: int) -> int:
     if not tpm:
         return 0
     prompt = prompt_tokens(request.for_model())
-    most = max(catalogue[name].max_tokens for name in candidates(catalogue, request.model))
+    able = candidates(catalogue, request.model)
+    most = max((catalogue[name].max_tokens for name in able), default=0)
     room = max(0, tpm - prompt) if request.max_tokens is None else request.max_tokens
     return prompt + min(room, most)
 

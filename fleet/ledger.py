@@ -241,9 +241,9 @@ class Ledger(Records):
         await self._dispatcher.sent(outgoing)
         return Created(ahead=result, left=allowance)
 
-    async def charge(self, caller: Caller, tokens: int) -> Allowance:
+    async def charge(self, caller: Caller, tokens: int) -> dict[str, str]:
         """Take one request and its tokens out of what a caller has in a minute, for what makes
-        no job. Gives what is left: its `headers()` belong into the head of the answer.
+        no job. Gives what the head of the answer says of what is left.
 
         Raises:
             InvalidRequest: no minute has so many tokens.
@@ -256,7 +256,7 @@ class Ledger(Records):
             error = rate_limited(caller, _SHORT[code], wait_ms / 1000, tokens)
             error.headers |= allowance.headers()
             raise error
-        return allowance
+        return allowance.headers()
 
     async def allowance(self, caller: Caller) -> Allowance:
         """What a caller has left in this minute."""

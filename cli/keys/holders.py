@@ -38,6 +38,7 @@ def create(config: Path | None, caller: Caller, as_json: bool) -> None:
         "Keep it: it is not shown again. Callers send it as `Authorization: Bearer KEY` or "
         "`x-api-key: KEY`; our own commands take it from FLEET_API__KEY.",
         style="dim",
+        soft_wrap=True,
     )
 
 
@@ -171,6 +172,7 @@ def revoke(config: Path | None, name: str, as_json: bool) -> None:
             "That was the last key. An API that runs lets nobody in now; one that is started "
             "without any key serves this machine, and asks for none.",
             style="yellow",
+            soft_wrap=True,
         )
 
 

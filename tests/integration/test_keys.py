@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from redis import Redis
 from fleet.names import KEY_DIGESTS, KEYS
 from tests.integration.conftest import MODEL
 from tests.stack import Stack
-from tests.support import ROOT, Valkey, start_process, wait_until
+from tests.support import ROOT, Valkey, free_port, start_process, wait_for_line, wait_until
 
 ORIGIN = "https://chat.example.org"
+WATCHER = "who-only-watches"
 CONFIG = f"""
 [api]
 cors_origins = ["{ORIGIN}"]
+health_key = "{WATCHER}"
 
 [limits]
 id_chars = 40
@@ -177,6 +180,14 @@ def test_as_soon_as_one_key_exists_a_key_is_needed(open_house: House) -> None:
     assert key not in said
 
 
+def test_the_key_of_those_who_watch_opens_health_and_nothing_else(house: House) -> None:
+    house.create("alice")
+    wait_until(lambda: house.post("").status_code == 401, "a key is needed", 5)
+    assert house.ask(WATCHER, "GET", "/health").json()["access"] == "with a key"
+    assert house.ask(WATCHER, "GET", "/v1/jobs").status_code == 401
+    assert house.post(WATCHER).status_code == 401
+
+
 def test_a_key_may_come_in_anthropics_way_too(house: House) -> None:
     key = house.create("alice")
     wait_until(lambda: house.post("").status_code == 401, "a key is needed", 3)
@@ -291,6 +302,40 @@ def test_an_api_for_others_does_not_start_without_any_key(house: House, tmp_path
     )
     process.terminate()
     process.wait(20)
+
+
+def test_fleet_up_counts_the_keys_in_a_redis_of_its_own(tmp_path: Path) -> None:
+    config = tmp_path / "fleet.toml"
+    config.write_text(MODEL.format(name="fast", url="http://127.0.0.1:1", slots=1, context=4096))
+    env = {
+        "FLEET_HOME": str(tmp_path / "home"),
+        "FLEET_CONFIG": str(config),
+        "FLEET_API__PORT": str(free_port()),
+        "FLEET_ROUTER__CLASSIFIER": "keywords",
+    }
+    wide = {**env, "FLEET_API__HOST": "0.0.0.0"}
+    command = [sys.executable, "-m", "cli.main"]
+    up = [*command, "up", "--no-flower"]
+    assert start_process(up, tmp_path / "refused.log", env=wide).wait(60) == 2
+    assert "there is no key in Redis" in (tmp_path / "refused.log").read_text()
+    here = {key: value for key, value in env.items() if key != "FLEET_CONFIG"}
+    with is_up(up, tmp_path / "first.log", env):
+        made = start_process([*command, "keys", "create", "alice"], tmp_path / "key", env=here)
+        assert made.wait(60) == 0
+        assert "fleet-" in (tmp_path / "key").read_text()
+    with is_up(up, tmp_path / "second.log", wide):  # which asks for health with a key of its own
+        refused = start_process([*command, "jobs"], tmp_path / "jobs.log", env=here)
+        assert refused.wait(60) == 1
+    assert "This fleet needs a key" in (tmp_path / "jobs.log").read_text()
+
+
+@contextmanager
+def is_up(command: list[str], log: Path, env: dict[str, str]) -> Iterator[None]:
+    process = start_process(command, log, env=env)
+    wait_for_line(log, "The fleet is up", process, 60)
+    yield
+    process.terminate()
+    assert process.wait(60) == 0
 
 
 def test_a_page_of_an_allowed_origin_may_ask_and_read_the_head(house: House) -> None:

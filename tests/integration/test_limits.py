@@ -167,9 +167,9 @@ async def test_a_job_that_nobody_has_begun_gives_all_back_and_one_that_spoke_not
 
 async def test_what_makes_no_job_is_charged_from_the_same_bucket(ledger: Ledger) -> None:
     caller = Caller("alice", rpm=2, tpm=100)
-    left = await ledger.charge(caller, 30)
-    assert (left.requests, left.tokens) == (1, 70)
-    assert left.headers()["x-ratelimit-remaining-tokens"] == "70"
+    headers = await ledger.charge(caller, 30)
+    assert headers["x-ratelimit-remaining-requests"] == "1"
+    assert headers["x-ratelimit-remaining-tokens"] == "70"
     with pytest.raises(TooManyTokens, match="100 tokens in a minute"):
         await ledger.charge(caller, 90)
     await ledger.charge(caller, 1)
@@ -179,7 +179,7 @@ async def test_what_makes_no_job_is_charged_from_the_same_bucket(ledger: Ledger)
     assert refused.value.retry_after_s
     with pytest.raises(InvalidRequest, match="this key has 100 in a minute"):
         await ledger.charge(caller, 101)
-    assert (await ledger.charge(Caller("bob"), 10**9)).headers() == {}
+    assert await ledger.charge(Caller("bob"), 10**9) == {}
 
 
 async def test_money_is_counted_once_and_models_that_cost_none_go_on(ledger: Ledger) -> None:
