@@ -301,18 +301,18 @@ class ConfigError(FleetFault):
 
 
 def revived(told: Mapping[str, Any]) -> FleetError:
-    """The error that `FleetError.as_dict` has told, as far as its code is known."""
-    kind = _by_code().get(str(told.get("code")), ModelError)
+    """The error that `FleetError.as_dict` has told, as far as its code and type are known."""
+    kind = _by_code_and_type().get((str(told.get("code")), str(told.get("type"))), ModelError)
     error = kind.__new__(kind)
     FleetError.__init__(error, str(told.get("message") or ""), param=told.get("param"))
     return error
 
 
 @cache
-def _by_code() -> dict[str, type[FleetError]]:
+def _by_code_and_type() -> dict[tuple[str, str], type[FleetError]]:
     found, left = {}, [FleetError]
     while left:
         kind = left.pop()
-        found[kind.code] = kind
+        found[kind.code, kind.type] = kind
         left += kind.__subclasses__()
     return found
