@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from math import inf
 
 from api.state import State
+from fleet.callers import Caller, duration, rate_limited
 from fleet.catalogue import Catalogue, Model
-from fleet.errors import FleetError, QueueFull, TooManyJobs
+from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs
 from fleet.job import NewJob
 from fleet.ledger import Created
 from fleet.process import living_nodes
+from fleet.request import JobRequest
+from fleet.tokens import prompt_tokens
 
 #: Nobody is sent away for longer, seconds.
 RETRY_MOST_S = 60.0
@@ -24,15 +27,51 @@ def candidates(catalogue: Catalogue, asked: str) -> list[str]:
     return [model.name for model in local or catalogue.enabled]
 
 
-async def refusal(state: State, new: NewJob, created: Created) -> FleetError:
-    """The error for a job that was not made, with the wait that it would have met."""
+def likely_tokens(catalogue: Catalogue, request: JobRequest, tpm: int) -> int:
+    """Tokens that a job may take, prompt and answer; 0 where nobody counts them (`tpm` is 0).
+
+    A caller who names no `max_tokens` is content with a shorter answer: as much as a minute
+    has beside the prompt.
+    """
+    if not tpm:
+        return 0
+    prompt = prompt_tokens(request.for_model())
+    able = candidates(catalogue, request.model)
+    most = max((catalogue[name].max_tokens for name in able), default=0)
+    room = max(0, tpm - prompt) if request.max_tokens is None else request.max_tokens
+    return prompt + min(room, most)
+
+
+async def refusal(state: State, caller: Caller, new: NewJob, created: Created) -> FleetError:
+    """The error for a job that was not made, and when to come again."""
+    if created.short == "money":
+        return _spent(caller, created.wait_s)
+    if created.short:
+        return rate_limited(caller, created.short, created.wait_s, new.tokens)
+    return await _no_room(state, new, created)
+
+
+def _spent(caller: Caller, wait_s: float) -> BudgetExceeded:
+    error = BudgetExceeded(
+        f"this key has spent the ${caller.budget_usd:g} that it has in a day; it may ask models "
+        f"that cost nothing, or try again after midnight UTC, in {duration(wait_s)}",
+        retry_after_s=wait_s,
+    )
+    error.headers["x-should-retry"] = "false"  # the SDKs would try again at once
+    return error
+
+
+async def _no_room(state: State, new: NewJob, created: Created) -> FleetError:
+    """The error for a full queue or a busy caller, with the wait that the job would have met."""
     wait_s = await predicted_wait_s(state, new.candidates)
     # Come back when a tenth of what waits now has been served.
     retry_s = max(1.0, min(RETRY_MOST_S, wait_s / 10))
     if created.too_many:
+        own = 0 < new.concurrent <= state.settings.limits.caller_jobs
+        bound = "its own limit, `concurrent`" if own else "[limits] caller_jobs"
         return TooManyJobs(
             f"this key has {created.too_many} jobs that have not ended, as many as it may "
-            "([limits] caller_jobs); wait for some, or cancel them",
+            f"({bound}); wait for some, or cancel them",
             retry_after_s=retry_s,
         )
     return QueueFull(

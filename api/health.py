@@ -42,6 +42,7 @@ async def look(fleet: State) -> dict[str, Any]:
     """What runs, what waits, what is missing."""
     refusal = await _refusal(fleet)
     try:
+        access = await _access(fleet)
         nodes = await living_nodes(fleet.ledger)
         queued = await _queued(fleet)
     except StoreUnavailable as error:
@@ -59,6 +60,7 @@ async def look(fleet: State) -> dict[str, Any]:
     return {
         "status": "down" if refusal else word,
         "version": __version__,
+        "access": access,
         "redis": refusal or "ok",
         "router": _router(routers, queued[ROUTER_QUEUE]),
         "models": models,
@@ -74,6 +76,12 @@ async def _refusal(fleet: State) -> str:
     except StoreUnavailable as error:
         return error.message
     return ""
+
+
+async def _access(fleet: State) -> str:
+    """Who may ask."""
+    keyed = fleet.settings.api.callers or await fleet.keyring.any()
+    return "with a key" if keyed else "this machine only: there is no key"
 
 
 def _router(routers: list[dict[str, Any]], queued: int) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.admission import candidates, refusal
+from api.admission import candidates, likely_tokens, refusal
 from api.naming import meant, no_such
 from api.state import State
 from api.webhooks import check_webhook
-from fleet.callers import Caller
+from fleet.callers import Caller, refuse_what_never_fits
 from fleet.catalogue import Catalogue
-from fleet.errors import Conflict, InvalidRequest
+from fleet.errors import CallerError, Conflict, InvalidRequest
 from fleet.job import NewJob, new_job_id
 from fleet.request import JobRequest, has_images
 from fleet.settings import Limits
@@ -47,6 +47,7 @@ async def post(
         InvalidRequest: the request is beyond a limit, or names an unknown model.
         Conflict: the idempotency key was used for another body.
         TooManyJobs, TooManyWebhooks, QueueFull: there is no room for it now.
+        RateLimited, BudgetExceeded: the caller has used up its share.
         StoreUnavailable: Redis does not answer.
     """
     catalogue = state.settings.catalogue.only(caller.models)
@@ -56,6 +57,8 @@ async def post(
         await check_webhook(state, caller, request.webhook)
     job_id = new_job_id()
     record = request.for_model()
+    tokens = likely_tokens(catalogue, request, caller.tpm)
+    refuse_what_never_fits(caller, tokens)
     times = [request.deadline_s, request.start_timeout_s]
     conversation_id = request.conversation_id or ""
     named = [request.metadata, conversation_id, api, form, request.webhook]
@@ -71,28 +74,51 @@ async def post(
         metadata=request.metadata,
         start_timeout_s=request.start_timeout_s,
         conversation_id=conversation_id,
-        idempotency=_idempotency(caller.name, idempotency_key, f"{job_id} {body}"),
+        idempotency=_idempotency(state, caller.name, idempotency_key, f"{job_id} {body}"),
         api=api,
         form=form,
         allowed=caller.models,
         keep_s=keep_s,
         webhook=request.webhook or "",
         concurrent=caller.concurrent,
+        rpm=caller.rpm,
+        tpm=caller.tpm,
+        tokens=tokens,
+        **_purse(state, caller, request, catalogue),
     )
     created = await state.ledger.create(new)
-    if created.too_many or created.full:
-        raise await refusal(state, new, created)
+    headers = created.left.headers()
+    if created.too_many or created.full or created.short:
+        error = await refusal(state, caller, new, created)
+        error.headers |= headers
+        raise error
     if not created.existing:
-        return PostedJob(job_id, created.ahead)
+        return PostedJob(job_id, created.ahead, headers)
     earlier, _, earlier_body = created.existing.partition(" ")
     if earlier_body != body:
         raise Conflict("Idempotency-Key: it was used before, for another body")
-    return PostedJob(earlier, found=True)
+    return PostedJob(earlier, headers=headers, found=True)
 
 
 def _named(request: JobRequest, aliases: Mapping[str, str]) -> JobRequest:
     model = meant(aliases, request.model)
     return request.model_copy(update={"model": model}) if model != request.model else request
+
+
+def _purse(
+    state: State, caller: Caller, request: JobRequest, catalogue: Catalogue
+) -> dict[str, Any]:
+    """The caller's budget, where a model with a price may answer, and the models that may
+    answer this request when it is spent.
+    """
+    unpriced = catalogue.unpriced
+    if not caller.budget_usd or len(unpriced) == len(catalogue.enabled):
+        return {}
+    try:
+        check(state, request, state.settings.catalogue.only(unpriced))
+    except CallerError:
+        unpriced = ()
+    return {"budget_usd": caller.budget_usd, "free": unpriced}
 
 
 def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
@@ -115,25 +141,25 @@ def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
 
 
 def _check_sizes(request: JobRequest, limits: Limits) -> None:
-    sizes = {
-        "messages": (len(request.messages), limits.messages),
-        "tools": (len(request.tools or ()), limits.tools),
-        "metadata": (len(request.metadata), limits.metadata_pairs),
+    counts = {
+        "messages": (len(request.messages), "messages"),
+        "tools": (len(request.tools or ()), "tools"),
+        "metadata": (len(request.metadata), "metadata_pairs"),
     }
-    for name, (size, most) in sizes.items():
-        if size > most:
-            raise InvalidRequest(f"{name}: at most {most} ([limits] {name})", param=name)
-    lengths = {
-        **{
-            f"metadata.{key[:40]}": max(len(key), len(value))
-            for key, value in request.metadata.items()
-        },
-        "conversation_id": len(request.conversation_id or ""),
-    }
-    for name, length in lengths.items():
-        most = limits.id_chars if name == "conversation_id" else limits.metadata_chars
-        if length > most:
-            raise InvalidRequest(f"{name}: at most {most} characters", param=name)
+    for name, (count, limit) in counts.items():
+        if count > getattr(limits, limit):
+            most = getattr(limits, limit)
+            raise InvalidRequest(f"{name}: at most {most} ([limits] {limit})", param=name)
+    for key, value in request.metadata.items():
+        name = f"metadata.{key[:40]}"
+        _check_length(name, max(len(key), len(value)), "metadata_chars", limits)
+    _check_length("conversation_id", len(request.conversation_id or ""), "id_chars", limits)
+
+
+def _check_length(name: str, length: int, limit: str, limits: Limits) -> None:
+    most = getattr(limits, limit)
+    if length > most:
+        raise InvalidRequest(f"{name}: at most {most} characters ([limits] {limit})", param=name)
 
 
 def _check_eyes(request: JobRequest, catalogue: Catalogue) -> None:
@@ -155,9 +181,10 @@ def _digest(posted: list[Any]) -> str:
     return hashlib.sha256(json.dumps(posted).encode()).hexdigest()
 
 
-def _idempotency(caller: str, key: str | None, value: str) -> tuple[str, str] | None:
+def _idempotency(state: State, caller: str, key: str | None, value: str) -> tuple[str, str] | None:
     if key is None:
         return None
-    if not 0 < len(key) <= 255:
-        raise InvalidRequest("Idempotency-Key: 1 to 255 characters", param="Idempotency-Key")
+    if not key:
+        raise InvalidRequest("Idempotency-Key: must not be empty", param="Idempotency-Key")
+    _check_length("Idempotency-Key", len(key), "id_chars", state.settings.limits)
     return hashlib.sha256(f"{caller} {key}".encode()).hexdigest(), value

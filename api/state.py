@@ -1,5 +1,6 @@
 """What the API process holds while it lives."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from fastapi import Depends, Request
 
 from api.closing import Closing
 from api.embeddings.server import Embedder, open_embedders
+from api.keyring import Keyring
 from fleet.dispatch import Dispatcher
+from fleet.keys import Keys
 from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
 from fleet.reader import Reader
@@ -33,6 +36,7 @@ class State:
     outbox: Outbox
     #: The embedding models, by name.
     embedders: dict[str, Embedder]
+    keyring: Keyring
 
 
 @asynccontextmanager
@@ -50,7 +54,9 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         closing = Closing()
         stack.enter_context(closing.heard())
         embedders = await stack.enter_async_context(open_embedders(settings.catalogue))
-        yield State(settings, ledger, Reader(ledger, listener), closing, outbox, embedders)
+        keyring = Keyring(Keys(line))
+        stack.callback(asyncio.create_task(keyring.watch(), name="first-key").cancel)
+        yield State(settings, ledger, Reader(ledger, listener), closing, outbox, embedders, keyring)
 
 
 async def _state(request: Request) -> State:  # a plain function would cost a thread

@@ -58,6 +58,7 @@ def summary(job: Job) -> dict[str, Any]:
         "deadline_at": job.deadline_at,
         "tried": job.tried,
         "usage": job.usage,
+        "cost_usd": job.cost_usd,
         "error": job.error,
         "metadata": job.metadata,
     }

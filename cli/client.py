@@ -1,6 +1,7 @@
 """Talks to our API over HTTP, as any caller would."""
 
 import asyncio
+import os
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,7 +32,7 @@ _HOST = re.compile(r"[\w.:-]+")
 def find_api(url: str | None, home: Path) -> tuple[str, str]:
     """Address and key: what is named, else the fleet that runs here, else the settings."""
     if url is None and (state := runstate.running(home)):
-        return state.api_url, state.api_key
+        return state.api_url, os.environ.get("FLEET_API__KEY") or state.api_key
     settings = configuration.load()
     named = f"http://{settings.api.host}:{settings.api.port}" if url is None else address(url)
     return named.rstrip("/"), settings.api.own_key
@@ -182,4 +183,14 @@ def _refusal(answer: httpx.Response) -> ApiError:
         error = None
     if not isinstance(error, dict):
         error = {"message": f"{answer.url} answered {answer.status_code}"}
+    elif answer.status_code == 401:
+        error = {**error, "message": _no_entry("authorization" in answer.request.headers)}
     return ApiError(answer.status_code, error)
+
+
+def _no_entry(had_key: bool) -> str:
+    """What helps against a 401. Pure."""
+    problem = (
+        "This fleet does not take the key that was sent" if had_key else "This fleet needs a key"
+    )
+    return f"{problem}: set FLEET_API__KEY to one that `fleet keys create NAME` has shown."

@@ -17,8 +17,9 @@ def model_variable(name: str, key: str) -> str:
 
 
 def api_keys(environ: Iterable[str]) -> list[str]:
-    """The names of the variables that hold the API's keys: its one, and those of its callers."""
-    return [name for name in environ if name.upper().startswith("FLEET_API__KEY")]
+    """The names of the variables that hold the API's keys: its own, its callers', its watchers'."""
+    ours = ("FLEET_API__KEY", "FLEET_API__HEALTH_KEY")
+    return [name for name in environ if name.upper().startswith(ours)]
 
 
 def webhook_keys(environ: Iterable[str]) -> list[str]:

@@ -64,7 +64,8 @@ def prepare(wishes: Wishes, home: Path) -> Prepared:
     settings = configuration.load(wishes.config)
     if not settings.models:
         raise ConfigError(f"{wishes.config}: there is no [[models]] in it")
-    refuse_open_door(settings)
+    if not needs_valkey(settings):  # keys may be in Redis; ours does not run yet
+        asyncio.run(refuse_open_door(settings))
     facts = Facts(
         environ=dict(os.environ),
         config=wishes.config.resolve(),
@@ -73,6 +74,7 @@ def prepare(wishes: Wishes, home: Path) -> Prepared:
         api_port=_api_port(settings, any_port=wishes.any_port),
         flower_port=_flower_port(settings) if wishes.flower else None,
         flower_password=secrets.token_urlsafe(12),
+        health_key=settings.api.health_key or secrets.token_urlsafe(12),
     )
     facts = replace(facts, servers=_servers(settings, facts, yes=wishes.yes))
     if needs_valkey(settings):
@@ -140,12 +142,18 @@ async def run(prepared: Prepared, work: Work, announcer: Announcer, *, verbose: 
         runstate.write(facts.home, _state(prepared, children))
 
     supervisor = Supervisor(facts.home / "logs", announcer, verbose=verbose, on_change=remember)
-    probes = Probes(facts.redis_url, prepared.api_url, prepared.settings.api.own_key)
+    probes = Probes(facts.redis_url, prepared.api_url, facts.health_key)
     remember(())
 
     async def live() -> int:
         specs = plan_processes(prepared.settings, facts)
-        await supervisor.start(specs, probes.missing)
+        stores = [spec for spec in specs if spec.role == "valkey"]
+        await supervisor.start(stores, probes.missing)
+        if stores:
+            await refuse_open_door(
+                prepared.settings.model_copy(update={"redis_url": facts.redis_url})
+            )
+        await supervisor.start(specs[len(stores) :], probes.missing)
         return await work(prepared, supervisor, probes)
 
     living = asyncio.create_task(live())

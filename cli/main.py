@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.bench.command import bench
+from cli.keys.command import app as keys
 from cli.route.command import app as route
 from cli.webhooks.command import app as webhooks
 from fleet.errors import FleetError
@@ -163,6 +164,7 @@ def version(as_json: Json = False) -> None:
 
 
 app.command()(bench)
+app.add_typer(keys, name="keys")
 app.add_typer(route, name="route")
 app.add_typer(webhooks, name="webhooks")
 

@@ -79,6 +79,8 @@ class Facts:
     #: None: no Flower.
     flower_port: int | None = None
     flower_password: str = field(default="", repr=False)
+    #: With which we ask the API how the whole fleet is.
+    health_key: str = field(default="", repr=False)
 
 
 def needs_valkey(settings: Settings) -> bool:
@@ -133,6 +135,7 @@ def plan_processes(settings: Settings, facts: Facts) -> list[ProcessSpec]:
     own_keys = [model.api_key_env for model in settings.catalogue.embedders.values()]
     known = [*api_keys(facts.environ), *signing, *own_keys]
     api_env = for_ours(facts.environ, hidden, shared, known)
+    api_env["FLEET_API__HEALTH_KEY"] = facts.health_key
     return [
         *_others(settings, facts, for_stranger(facts.environ, hidden)),
         ProcessSpec("router", "router", router_argv(settings.log_level), router_env),

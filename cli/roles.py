@@ -1,12 +1,15 @@
 """The command lines of the roles, and the commands that run one role alone."""
 
+import asyncio
 import os
 import sys
 
 from cli.environment import model_variable
 from fleet.catalogue import Catalogue, Model
-from fleet.errors import ConfigError
+from fleet.errors import ConfigError, StoreUnavailable
 from fleet.hosts import is_loopback
+from fleet.keys import Keys
+from fleet.ledger import connect
 from fleet.names import ROUTER_QUEUE, WEBHOOKS_QUEUE
 from fleet.settings import Settings
 
@@ -80,18 +83,31 @@ def find_model(catalogue: Catalogue, name: str) -> Model:
     return model
 
 
-def refuse_open_door(settings: Settings) -> None:
-    """An API that others can reach must ask for a key.
+async def refuse_open_door(settings: Settings) -> None:
+    """An API that others can reach must ask for a key: of the settings, or in Redis.
 
     Raises:
-        ConfigError: the address is not loopback, and no key is set.
+        ConfigError: the address is not loopback, and there is no key.
     """
     if settings.api.callers or is_loopback(settings.api.host):
         return
-    raise ConfigError(
-        f"api.host is {settings.api.host!r}, which others can reach, and neither api.key "
-        "nor api.keys is set; set FLEET_API__KEY, or listen on 127.0.0.1"
-    )
+    if reason := await _no_key_in_redis(settings):
+        raise ConfigError(
+            f"api.host is {settings.api.host!r}, which others can reach, neither api.key nor "
+            f"api.keys is set, and {reason}; make a key with `fleet keys create NAME`, set "
+            "FLEET_API__KEY, or listen on 127.0.0.1"
+        )
+
+
+async def _no_key_in_redis(settings: Settings) -> str:
+    """Why there is no key to be found there; empty if there is one."""
+    line = connect(settings)
+    try:
+        return "" if await Keys(line).count() else "there is no key in Redis"
+    except StoreUnavailable as error:
+        return f"whether there is a key in Redis is not known ({error.message.rstrip('.')})"
+    finally:
+        await line.aclose()
 
 
 def run_router(settings: Settings, queues: str, *, another: bool = False) -> None:
@@ -137,7 +153,7 @@ def run_api(settings: Settings) -> None:
 
     import uvicorn
 
-    refuse_open_door(settings)
+    asyncio.run(refuse_open_door(settings))
     # uvicorn raises the signal it was stopped by once more, at its end.
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.run(

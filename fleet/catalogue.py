@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -60,6 +61,31 @@ class Timeouts(Strict):
     between_tokens_s: Annotated[float, Field(gt=0)] = 60.0
 
 
+class Price(Strict):
+    """What a model's tokens cost, in US dollars for a million of them."""
+
+    input: Annotated[float, Field(ge=0)]
+    output: Annotated[float, Field(ge=0)]
+    #: Those of the prompt that the provider had in its cache; as `input` if not given.
+    cached_input: Annotated[float, Field(ge=0)] | None = None
+
+    def cost_usd(self, usage: Mapping[str, Any]) -> float:
+        """What an answer cost, by its `usage` in OpenAI's form."""
+        prompt, answer = (
+            int(usage.get(f"{what}_tokens") or 0) for what in ("prompt", "completion")
+        )
+        cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+        of_cached = self.input if self.cached_input is None else self.cached_input
+        return ((prompt - cached) * self.input + cached * of_cached + answer * self.output) / 1e6
+
+
+#: Prices that need not be set, by the provider's name of the model.
+KNOWN_PRICES = {
+    "claude-haiku-5-5": {"input": 0.10, "output": 0.50},
+    "claude-sonnet-5-5": {"input": 2.0, "output": 10.0},
+}
+
+
 class Model(Strict):
     """One model: a name, where it answers, how much it can do at once."""
 
@@ -87,6 +113,8 @@ class Model(Strict):
     api_key_env: str = ""
     #: Calls allowed in one day (UTC); 0: no limit.
     calls_per_day: Annotated[int, Field(ge=0)] = 0
+    #: None: it costs nothing.
+    price: Price | None = None
     #: Whether it can call tools; a request that brings some goes to one that cannot only where
     #: no model can.
     tools: bool = True
@@ -119,6 +147,7 @@ class Model(Strict):
         if external:
             filled |= {"model": "claude-haiku-5-5", "api_key_env": "ANTHROPIC_API_KEY"}
             filled |= {"slots": 16, "context": 100_000, "calls_per_day": 100}
+            filled["price"] = KNOWN_PRICES.get(raw.get("model", filled["model"]))
             key = raw.get("api_key_env", filled["api_key_env"])
             filled["enabled"] = bool(os.environ.get(key))
         return filled | raw
@@ -188,6 +217,11 @@ class Catalogue:
     def enabled(self) -> tuple[Model, ...]:
         """The models that plans may name."""
         return tuple(model for model in self.models if model.enabled)
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """The names of the enabled models that cost nothing."""
+        return tuple(model.name for model in self.enabled if model.price is None)
 
     def only(self, names: tuple[str, ...]) -> "Catalogue":
         """The same with no other models than these; all of them if none is named."""

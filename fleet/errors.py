@@ -14,7 +14,11 @@ FleetError
 │   ├── TooLarge
 │   ├── Unauthorized
 │   ├── TooManyJobs        a key has as many unended jobs as it may (429)
-│   └── TooManyWebhooks    … as many webhooks that are not delivered yet (429)
+│   ├── TooManyWebhooks    … as many webhooks that are not delivered yet (429)
+│   ├── RateLimited        a key has used up this minute's share (429)
+│   │   ├── TooManyRequests
+│   │   └── TooManyTokens
+│   └── BudgetExceeded     a key has spent this day's money (429)
 ├── ModelError             a model server, or what it said (5xx)
 │   ├── TryNext            another model may well answer
 │   │   ├── ServerUnreachable
@@ -160,7 +164,7 @@ class TooLarge(CallerError):
 
 
 class Unauthorized(CallerError):
-    """A valid key is needed: send it as `Authorization: Bearer KEY`."""
+    """A valid key is needed: send it as `Authorization: Bearer KEY` or `x-api-key: KEY`."""
 
     code = "unauthorized"
     status = 401
@@ -181,6 +185,34 @@ class TooManyWebhooks(CallerError):
     code = "too_many_webhooks"
     status = 429
     type = "rate_limit_error"
+
+
+class RateLimited(CallerError):
+    """This key has used up what it may ask for in a minute."""
+
+    code = "rate_limit_exceeded"
+    status = 429
+    type = "rate_limit_error"
+
+
+class TooManyRequests(RateLimited):
+    """This key has made as many requests as it may in a minute."""
+
+    type = "requests"
+
+
+class TooManyTokens(RateLimited):
+    """This key has used as many tokens as it may in a minute."""
+
+    type = "tokens"
+
+
+class BudgetExceeded(CallerError):
+    """This key has spent what it may in a day."""
+
+    code = "budget_exceeded"
+    status = 429
+    type = "insufficient_quota"
 
 
 class ModelError(FleetError):
@@ -312,18 +344,18 @@ class ConfigError(FleetFault):
 
 
 def revived(told: Mapping[str, Any]) -> FleetError:
-    """The error that `FleetError.as_dict` has told, as far as its code is known."""
-    kind = _by_code().get(str(told.get("code")), ModelError)
+    """The error that `FleetError.as_dict` has told, as far as its code and type are known."""
+    kind = _by_code_and_type().get((str(told.get("code")), str(told.get("type"))), ModelError)
     error = kind.__new__(kind)
     FleetError.__init__(error, str(told.get("message") or ""), param=told.get("param"))
     return error
 
 
 @cache
-def _by_code() -> dict[str, type[FleetError]]:
+def _by_code_and_type() -> dict[tuple[str, str], type[FleetError]]:
     found, left = {}, [FleetError]
     while left:
         kind = left.pop()
-        found[kind.code] = kind
+        found[kind.code, kind.type] = kind
         left += kind.__subclasses__()
     return found

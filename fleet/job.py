@@ -88,6 +88,15 @@ class NewJob:
     webhook: str = ""
     #: Unended jobs that the caller may have; 0: `[limits] caller_jobs`.
     concurrent: int = 0
+    #: Requests and tokens that the caller has in a minute; 0: no limit.
+    rpm: int = 0
+    tpm: int = 0
+    #: Tokens that the job may take, prompt and answer.
+    tokens: int = 0
+    #: US dollars that the caller has in a day; 0: no limit, or nothing here costs any.
+    budget_usd: float = 0.0
+    #: Names of the models that may answer when these are spent; empty: none.
+    free: tuple[str, ...] = ()
 
     def fields(self) -> list[str | int]:
         """What the record keeps of it, beside what the script writes: field, value, …"""
@@ -100,6 +109,7 @@ class NewJob:
             *("form", json.dumps(self.form, separators=(",", ":"))),
             *("allowed", json.dumps(self.allowed)),
             *("keep_s", self.keep_s),
+            *(("budget_usd", self.budget_usd) if self.budget_usd else ()),
         ]
 
 
@@ -166,6 +176,10 @@ class Job:
     #: Models that failed so far: `{model, attempt, code, message}` each.
     tried: tuple[dict[str, Any], ...] = ()
     usage: dict[str, Any] | None = None
+    #: US dollars that the answer cost; None: not known, or its model has no price.
+    cost_usd: float | None = None
+    #: US dollars that its caller has in a day, where there is a limit.
+    budget_usd: float | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     #: What the caller has said of it: `{route, rating, comment}`.
@@ -266,7 +280,7 @@ _NUMBERS = (
 )
 _LISTS = ("plan", "reasons", "tried", "allowed")
 _TABLES = ("scores", "metadata")
-_MAYBE = ("confidence", "usage", "error", "feedback", "form")
+_MAYBE = ("confidence", "usage", "cost_usd", "budget_usd", "error", "feedback", "form")
 #: Fields that may hold the caller's words, beside the request.
 _SPOKEN = ("feedback", "form", "webhook")
 

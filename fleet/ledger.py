@@ -10,6 +10,14 @@ from typing import Any, NamedTuple
 from redis.exceptions import NoScriptError
 
 from fleet import scripts
+from fleet.callers import (
+    NANO,
+    UNLIMITED,
+    Allowance,
+    Caller,
+    rate_limited,
+    refuse_what_never_fits,
+)
 from fleet.decision import Decision
 from fleet.dispatch import Dispatcher, Outgoing
 from fleet.errors import ConfigError, Conflict, FleetFault, TooManyAttempts
@@ -26,6 +34,7 @@ from fleet.names import (
     LIVE_PREFIX,
     PACE,
     ROUTER_QUEUE,
+    bucket_key,
     calls_prefix,
     claim_key,
     conversation_key,
@@ -36,6 +45,7 @@ from fleet.names import (
     live_channel,
     log_key,
     queue_lists,
+    spent_prefix,
     waiting_key,
 )
 from fleet.records import Records, pairs, store_errors
@@ -132,6 +142,16 @@ class Created:
     too_many: int = 0
     #: Jobs in the shortest line that could take it, when all are full. Nothing was made then.
     full: int = 0
+    #: Of what the caller has too little now (`requests`, `tokens`, `money`), and the seconds
+    #: until it will have enough. Nothing was made then.
+    short: str = ""
+    wait_s: float = 0.0
+    #: What the caller has left; no limits, no headers.
+    left: Allowance = UNLIMITED
+
+
+#: What `lua/create.lua` and `lua/charge.lua` say there is too little of.
+_SHORT = {-3: "requests", -4: "tokens", -5: "money"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +191,7 @@ class Ledger(Records):
         digest, value = new.idempotency or ("", "")
         limits = self._settings.limits
         async with store_errors():
-            done, result = await scripts.CREATE(
+            done, result, *left = await scripts.CREATE(
                 self.line,
                 [
                     job_key(new.id),
@@ -181,6 +201,8 @@ class Ledger(Records):
                     outgoing.list_key,
                     DUE,
                     waiting_key(ROUTER_QUEUE),
+                    bucket_key(new.caller),
+                    spent_prefix(new.caller),
                     *(waiting_key(self._queues[name]) for name in new.candidates),
                 ],
                 [
@@ -197,20 +219,59 @@ class Ledger(Records):
                     new.priority,
                     min(limits.caller_jobs, new.concurrent or limits.caller_jobs),
                     limits.queue_jobs,
+                    new.rpm,
+                    new.tpm,
+                    new.tokens,
+                    round(new.budget_usd * NANO),
+                    json.dumps(new.free) if new.free else "",
                     *new.fields(),
                     *self._webhook_fields(new),
                 ],
             )
+        allowance = Allowance(new.rpm, new.tpm, *left)
         if done == -1:
-            return Created(too_many=result)
+            return Created(too_many=result, left=allowance)
         if done == -2:
-            return Created(full=result)
+            return Created(full=result, left=allowance)
+        if done in _SHORT:
+            return Created(short=_SHORT[done], wait_s=result / 1000, left=allowance)
         if not done:
             earlier = result.partition(" ")[0]
             await self._dispatcher.sent(self._dispatcher.route(earlier, new.priority))
-            return Created(existing=result)
+            return Created(existing=result, left=allowance)
         await self._dispatcher.sent(outgoing)
-        return Created(ahead=result)
+        return Created(ahead=result, left=allowance)
+
+    async def charge(self, caller: Caller, tokens: int) -> dict[str, str]:
+        """Take one request and its tokens out of what a caller has in a minute, for what makes
+        no job. Gives what the head of the answer says of what is left.
+
+        Raises:
+            InvalidRequest: no minute has so many tokens.
+            RateLimited: it has too little left; with the headers, and when it will have enough.
+        """
+        refuse_what_never_fits(caller, tokens)
+        code, wait_ms, *left = await self._charge(caller, tokens)
+        allowance = Allowance(caller.rpm, caller.tpm, *left)
+        if code:
+            error = rate_limited(caller, _SHORT[code], wait_ms / 1000, tokens)
+            error.headers |= allowance.headers()
+            raise error
+        return allowance.headers()
+
+    async def allowance(self, caller: Caller) -> Allowance:
+        """What a caller has left in this minute."""
+        _, _, *left = await self._charge(caller, -1)
+        return Allowance(caller.rpm, caller.tpm, *left)
+
+    async def _charge(self, caller: Caller, tokens: int) -> list[int]:
+        if not caller.rpm and not caller.tpm:
+            return [0, 0, 0, 0]
+        async with store_errors():
+            told: list[int] = await scripts.CHARGE(
+                self.line, [bucket_key(caller.name)], [caller.rpm, caller.tpm, tokens]
+            )
+        return told
 
     def _webhook_fields(self, new: NewJob) -> list[str | int]:
         """What the record keeps of a webhook: the scripts send the message when the job ends."""
@@ -358,7 +419,10 @@ class Ledger(Records):
         events: Sequence[str],
         fields: dict[str, Any],
     ) -> bool:
-        """End a job that this process runs. `events`: kind, json, …, the terminal one last."""
+        """End a job that this process runs. `events`: kind, json, …, the terminal one last.
+        What `fields` say it cost (`cost_usd`) is its caller's to pay.
+        """
+        cost = round((fields.get("cost_usd") or 0) * NANO)
         flat = [part for key, value in fields.items() for part in (key, json.dumps(value))]
         async with store_errors():
             done = await scripts.FINISH(
@@ -370,6 +434,7 @@ class Ledger(Records):
                     PACE,
                     DECISIONS,
                     conversation_key(job.conversation),
+                    spent_prefix(job.caller),
                 ],
                 [
                     live_channel(job.id),
@@ -380,6 +445,7 @@ class Ledger(Records):
                     job.model,
                     self._log_size,
                     self._memory_s(job.conversation),
+                    cost,
                     len(events) // 2,
                     *events,
                     *flat,

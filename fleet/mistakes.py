@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 #: Where a value that is wrong may be a secret all the same.
-SECRET = (("api", "key"), ("api", "keys"), ("webhooks", "secret"))
+SECRET = (("api", "key"), ("api", "keys"), ("api", "health_key"), ("webhooks", "secret"))
 
 
 def explain(error: ValidationError, path: Path, settings: type[BaseModel]) -> str:

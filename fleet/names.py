@@ -27,6 +27,10 @@ fleet:idem:{h}           string  `[store] retention_s`
 fleet:nodes              set     permanent; names of processes, pruned by readers
 fleet:node:{node}        string  `NODE_TTL_S`; renewed by its process
 fleet:calls:{m}:{day}    string  two days
+fleet:keys               hash    permanent; who may ask, by the caller's name
+fleet:keys:digests       hash    permanent; the caller's name, by the SHA-256 of the key
+fleet:bucket:{caller}    hash    two minutes after its last change: it is full again then
+fleet:spent:{c}:{day}    string  two days; what a caller's jobs have cost, in 10^-9 US dollars
 ======================== ======= ====================================================
 
 Channels: `fleet:live:{id}` carries a job's events as they are written,
@@ -56,6 +60,9 @@ DECISIONS: Final = "fleet:decisions"
 #: Texts with the route that a caller says they need.
 FEEDBACK: Final = "fleet:feedback"
 NODES: Final = "fleet:nodes"
+#: Who may ask, beside the callers in the settings; see `fleet/keys.py`.
+KEYS: Final = "fleet:keys"
+KEY_DIGESTS: Final = "fleet:keys:digests"
 #: No such key is ever made: to add to what is not there asks whether one could write.
 NEVER_THERE: Final = "fleet:never"
 
@@ -126,6 +133,16 @@ def generations_key(server: str) -> str:
 def calls_prefix(model: str) -> str:
     """Prefix of the daily call counter of a capped model; the script adds the day."""
     return f"fleet:calls:{model}:"
+
+
+def bucket_key(caller: str) -> str:
+    """Hash of the requests and tokens that a caller has left of this minute's."""
+    return f"fleet:bucket:{caller}"
+
+
+def spent_prefix(caller: str) -> str:
+    """Prefix of the daily counter of what a caller's jobs have cost; a script adds the day."""
+    return f"fleet:spent:{caller}:"
 
 
 def queue_lists(queue: str) -> list[str]:

@@ -7,18 +7,21 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
+from fleet.callers import NANO
 from fleet.decision import Memory
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
 from fleet.job import TERMINAL, Job, Status
 from fleet.line import Line
 from fleet.names import (
+    DUE,
     NEVER_THERE,
     PACE,
     conversation_key,
     job_key,
     jobs_index,
     log_key,
+    spent_prefix,
     waiting_key,
 )
 from fleet.refusal import in_plain_words
@@ -143,6 +146,18 @@ class Records:
         async with store_errors():
             raw = pairs(await self.line.call("HGETALL", PACE))
         return {model: int(ms) / 1000 for model, ms in raw.items()}
+
+    async def spent_today(self, caller: str) -> float:
+        """US dollars that a caller's jobs have cost since midnight, UTC."""
+        async with store_errors():
+            seconds, _ = await self.line.call("TIME")
+            spent = await self.line.call("GET", f"{spent_prefix(caller)}{int(seconds) // 86400}")
+        return int(spent or 0) / NANO
+
+    async def unended_jobs(self, caller: str) -> int:
+        """How many jobs of a caller have not ended."""
+        async with store_errors():
+            return int(await self.line.call("HGET", f"{DUE}:load", caller) or 0)
 
     async def generations_of(self, job_ids: Sequence[str]) -> dict[str, str]:
         """The generation that each unended job of these goes on with."""

@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from fleet.callers import DEFAULT, LOCAL
 from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
@@ -40,6 +41,8 @@ CALLER = re.compile(r"[a-z0-9._-]{1,63}")
 SHORTEST_KEY = 16
 LONGEST_ALIAS = 128
 VISIBLE = re.compile(r"[!-~]+")
+#: As browsers write it: scheme, host, and the port where it is not the scheme's own.
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
 
 
 class Api(Strict):
@@ -51,6 +54,10 @@ class Api(Strict):
     key: str = Field(default="", repr=False)
     #: Keys of callers who do not see each other's jobs, by the callers' names.
     keys: dict[str, str] = Field(default={}, repr=False)
+    #: Opens nothing but the whole of `/health`, for those who watch.
+    health_key: str = Field(default="", repr=False)
+    #: Origins whose pages may call the API from a browser, such as `https://chat.example.org`.
+    cors_origins: tuple[str, ...] = ()
     #: Seconds between comment lines that keep an idle stream open.
     ping_s: Positive = 15.0
     #: More names that callers may put in `model`, and what they mean.
@@ -76,19 +83,34 @@ class Api(Strict):
                     f"the key of {name!r} must have at least {SHORTEST_KEY} characters, none of "
                     "them a space; make one with: openssl rand -hex 24"
                 )
-            if name == "local" or (name == "default" and info.data.get("key")):
+            if name == LOCAL or (name == DEFAULT and info.data.get("key")):
                 raise ValueError(f"the name {name!r} is taken; choose another for this caller")
             if key in names:
                 raise ValueError(f"{name!r} and {names[key]} have the same key; give each its own")
             names[key] = repr(name)
         return keys
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_named(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is no origin: name each as a browser does, with its scheme and "
+                    "without a path, such as https://chat.example.org or http://localhost:3000"
+                )
+        return origins
+
+    def takes_name(self, name: str) -> bool:
+        """Whether that name is a caller's here, or may become one's."""
+        return name in (LOCAL, DEFAULT, *self.callers.values())
+
     @property
     def callers(self) -> dict[str, str]:
-        """The keys that open the API, each with its caller's name; none: it is open to this
-        machine, and every caller is `local`.
+        """The keys here that open the API, each with its caller's name. Where there is none,
+        and none in Redis either (`fleet/keys.py`), every caller on this machine is `local`.
         """
-        single = {self.key: "default"} if self.key else {}
+        single = {self.key: DEFAULT} if self.key else {}
         return single | {key: name for name, key in self.keys.items()}
 
     @property

@@ -16,10 +16,10 @@ rule speaks, and may overrule one.
 import re
 from dataclasses import dataclass
 
+from fleet.tokens import estimate_tokens
 from router import lexicon
 from router.asks import asked_for_claude
 from router.conversation import SHORT_CHARS, Conversation
-from router.signals import estimate_tokens
 from router.verdict import ROUTES, Verdict
 from router.weights import Weights, shares
 from router.weights import shipped as shipped_weights

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from fleet.catalogue import DOMAINS, Catalogue, Model
 from fleet.decision import Decision, Memory
 from fleet.errors import ConfigError, InvalidRequest
+from fleet.tokens import estimate_tokens
 from router.holding import hold
 from router.plan import Standing, Wish, order
-from router.signals import Signals, estimate_tokens
+from router.signals import Signals
 from router.verdict import Verdict
 
 AUTO = "auto"

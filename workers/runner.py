@@ -13,6 +13,7 @@ from typing import Any
 
 from fleet.errors import (
     AllModelsUnavailable,
+    CapReached,
     ContextExceeded,
     FleetError,
     FleetFault,
@@ -103,6 +104,8 @@ class Runner:
         self._policy = settings.fallback
         self._max_attempts = settings.workers.max_attempts
         self._known = {entry.name for entry in settings.models}
+        known = settings.catalogue.get(model)
+        self._price = known.price if known else None
         self._generations = Generations(backend, ledger, settings.workers.lease_s)
         #: By attempt: of one job there may be two here, the older one winding down.
         self._running: dict[tuple[str, int], Running] = {}
@@ -272,11 +275,24 @@ class Runner:
                     running.attempt.restart(job.restart_reason or LOST)
                 return kept
             await self._new_generation(running)
+        await self._check_budget(job)
         if not job.streamed:
             return self._backend.stream(job.request, running.generation)
         if self._policy.after_first_token == "continue" and self._backend.continues:
             return self._continued(running)
         return self._again(running)
+
+    async def _check_budget(self, job: Job) -> None:
+        """What was left at the post may be spent by now.
+
+        Raises:
+            CapReached: it is; a model that costs nothing may go on.
+        """
+        if self._price is None or not job.budget_usd:
+            return
+        spent = await insist(lambda: self._ledger.spent_today(job.caller))
+        if spent >= job.budget_usd:
+            raise CapReached(f"the ${job.budget_usd:g} that this key has for today are spent")
 
     def _again(self, running: Running) -> Steps:
         job = running.job
@@ -325,6 +341,9 @@ class Runner:
         status = Status.INCOMPLETE if reason else Status.COMPLETED
         told = {"finish_reason": end.finish_reason} | ({"reason": reason} if reason else {})
         usage = {"model": self._model, **end.usage}
+        fields: dict[str, Any] = {"usage": usage}
+        if self._price is not None:
+            fields["cost_usd"] = self._price.cost_usd(end.usage)
         return await self._end(
             running,
             status,
@@ -332,7 +351,7 @@ class Runner:
                 *(Kind.USAGE, event_data(Kind.USAGE, **usage)),
                 *(status.value, event_data(Kind(status.value), **told)),
             ],
-            {"usage": usage},
+            fields,
         )
 
     async def _fail(self, running: Running, error: FleetError) -> None:

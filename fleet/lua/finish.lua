@@ -1,13 +1,14 @@
 -- The end of a job by the attempt that ran it: last events, terminal event, record; and who has
 -- answered, for the next turn of the conversation.
 -- KEYS  1 job hash   2 log stream   3 due (zset)   4 pace of each model (hash)   5 decision log (stream)
---       6 memory of the conversation (hash)
+--       6 memory of the conversation (hash)   7 prefix of the counter of what the caller has spent
 -- ARGV  1 channel   2 attempt   3 sequence number that the writer expects   4 status
 --       5 ttl s (ended)   6 model   7 entries of the decision log, at most   8 ttl s of the memory, or 0
---       9 number of events   10.. kind, json, ... then field, value, ...
+--       9 what it cost, in 10^-9 US dollars   10 number of events   11.. kind, json, ... then
+--       field, value, ...
 -- Returns 1 when this call (or its first try) ended the job, else 0.
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'started_at')
-local expected, count = tonumber(ARGV[3]), tonumber(ARGV[9])
+local expected, count = tonumber(ARGV[3]), tonumber(ARGV[10])
 if record[2] ~= ARGV[2] then
   return 0
 end
@@ -18,12 +19,16 @@ if record[3] ~= ARGV[3] then
   return 0
 end
 local events = {}
-for i = 10, 9 + 2 * count, 2 do
+for i = 11, 10 + 2 * count, 2 do
   events[#events + 1] = ARGV[i]
   events[#events + 1] = stamped(ARGV[i + 1])
 end
-if #ARGV > 9 + 2 * count then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 10 + 2 * count))
+if #ARGV > 10 + 2 * count then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 11 + 2 * count))
+end
+if ARGV[9] ~= '0' then
+  redis.call('INCRBY', today(KEYS[7]), ARGV[9])
+  redis.call('EXPIRE', today(KEYS[7]), 172800)
 end
 close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], expected, ARGV[4], events, ARGV[5], KEYS[5], ARGV[7])
 if ARGV[4] ~= 'failed' and tonumber(ARGV[8]) > 0 and redis.call('EXISTS', KEYS[6]) == 1 then

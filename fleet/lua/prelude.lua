@@ -9,6 +9,7 @@ local TERMINAL = {completed = true, failed = true, cancelled = true, expired = t
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_text = string.format('%.0f', now)
+local DAY_MS = 86400000
 
 local function text(number)
   return string.format('%.0f', number)
@@ -172,6 +173,71 @@ local function announce(job, due, caller, ttl_s)
   return math.max(ttl_s, hook[2])
 end
 
+-- Beside a prefix: the counter of this day (UTC).
+local function today(prefix)
+  return prefix .. text(math.floor(now / DAY_MS))
+end
+
+-- A caller's requests and tokens: two buckets, each of which holds what a minute allows and fills
+-- up again in one, continuously. Who has no bucket has a full one.
+local MINUTE_MS = 60000
+local BUCKET_TTL_S = 120 -- by then it is full again, even out of the deepest debt
+
+local function level(bucket, what, limit)
+  local held = redis.call('HMGET', bucket, what, what .. '_at')
+  if not held[1] then
+    return limit
+  end
+  local since = math.max(0, now - tonumber(held[2]))
+  return math.min(limit, tonumber(held[1]) + limit * since / MINUTE_MS)
+end
+
+local function fill(bucket, what, amount)
+  redis.call('HSET', bucket, what, string.format('%.17g', amount), what .. '_at', now_text)
+  redis.call('EXPIRE', bucket, BUCKET_TTL_S)
+end
+
+-- What is left of both, in whole ones.
+local function left(bucket, rpm, tpm)
+  return math.floor(level(bucket, 'requests', rpm)), math.floor(level(bucket, 'tokens', tpm))
+end
+
+-- Takes one request and its tokens; if either bucket holds too little, nothing. A limit of 0 is none.
+-- Returns which of them has too little, and the ms until it will not.
+local function charge(bucket, rpm, tpm, tokens)
+  local requests, held = level(bucket, 'requests', rpm), level(bucket, 'tokens', tpm)
+  if rpm > 0 and requests < 1 then
+    return 'requests', math.ceil((1 - requests) * MINUTE_MS / rpm)
+  end
+  if tpm > 0 and held < tokens then
+    return 'tokens', math.ceil((tokens - held) * MINUTE_MS / tpm)
+  end
+  if rpm > 0 then
+    fill(bucket, 'requests', requests - 1)
+  end
+  if tpm > 0 then
+    fill(bucket, 'tokens', held - tokens)
+  end
+end
+
+-- At a job's end: what it was charged and has not used is given back; what it has used beyond that
+-- is taken, up to a minute's worth. A job that spoke and was broken off has used nobody knows how
+-- much: nothing is given back.
+local function settle(job)
+  local record = redis.call('HMGET', job, 'bucket', 'tpm', 'charged', 'usage', 'first_token_at')
+  if not record[1] then
+    return
+  end
+  local tpm, charged, usage = tonumber(record[2]), tonumber(record[3]), decoded(record[4])
+  local prompt, answer = whole(usage.prompt_tokens), whole(usage.completion_tokens)
+  local used = record[5] and charged or 0
+  if prompt ~= cjson.null and answer ~= cjson.null then
+    used = prompt + answer
+  end
+  local held = level(record[1], 'tokens', tpm) + charged - used
+  fill(record[1], 'tokens', math.max(-tpm, math.min(tpm, held)))
+end
+
 -- Write one terminal event, move the record and note the outcome; callers have checked that it may.
 local function close(job, log, due, channel, seq, status, events, ttl_s, decisions, most)
   local id, next_seq = id_of(job), write(log, channel, seq, events)
@@ -189,5 +255,6 @@ local function close(job, log, due, channel, seq, status, events, ttl_s, decisio
     redis.call('HDEL', load_of(due), caller)
     redis.call('HDEL', turns_of(waiting), (record[3] or '') .. ':' .. caller) -- it comes as a newcomer again
   end
+  settle(job)
   note(decisions, most, 'outcome', outcome(job, status))
 end

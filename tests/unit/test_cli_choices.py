@@ -40,16 +40,17 @@ def test_what_is_named_comes_before_what_lies_here_and_the_demo_is_last(tmp_path
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org"])
-def test_an_open_door_needs_a_key(host: str) -> None:
+async def test_an_open_door_needs_a_key(host: str) -> None:
+    nowhere = "redis://127.0.0.1:1/0"
     with pytest.raises(ConfigError, match="FLEET_API__KEY"):
-        refuse_open_door(Settings(api=Api(host=host)))
-    refuse_open_door(Settings(api=Api(host=host, key="k")))
-    refuse_open_door(Settings(api=Api(host=host, keys={"alice": "k" * 16})))
+        await refuse_open_door(Settings(redis_url=nowhere, api=Api(host=host)))
+    for keys in (Api(host=host, key="k"), Api(host=host, keys={"alice": "k" * 16})):
+        await refuse_open_door(Settings(redis_url=nowhere, api=keys))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
-def test_loopback_needs_none(host: str) -> None:
-    refuse_open_door(Settings(api=Api(host=host)))
+async def test_loopback_needs_none(host: str) -> None:
+    await refuse_open_door(Settings(api=Api(host=host)))
 
 
 def test_an_unknown_model_is_answered_with_the_catalogue() -> None:

@@ -334,7 +334,7 @@ class TestExampleFile:
         text = (DEPLOY / "fleet.example.toml").read_text()
         shown = tmp_path / "shown.toml"
         shown.write_text(re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.MULTILINE))
-        assert len(tomllib.loads(shown.read_text())["api"]) == 4
+        assert len(tomllib.loads(shown.read_text())["api"]) == 5
         assert load(shown) == load(DEPLOY / "fleet.example.toml")
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from fleet.request import JobRequest
-from router.signals import estimate_tokens, read
+from fleet.tokens import estimate_tokens
+from router.signals import read
 
 
 def test_the_turns_of_the_user_are_read_oldest_first() -> None:

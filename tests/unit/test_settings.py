@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from fleet.errors import ConfigError
-from fleet.settings import load, preset_names, preset_path
+from fleet.settings import Api, load, preset_names, preset_path
 
 SMALLEST = '[[models]]\nname = "{0}"\nurl = "http://127.0.0.1:{1}"\n'
 
@@ -239,3 +240,24 @@ def test_the_llm_classifier_needs_the_model_that_it_asks(
         load(config)
     monkeypatch.setenv("FLEET_ROUTER__LLM", "fast")
     assert load(config).router.llm == "fast"
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "chat.example.org", "https://chat.example.org/", "https://a.org/page", "null"]
+)
+def test_an_origin_is_named_as_browsers_name_it(origin: str) -> None:
+    with pytest.raises(ValidationError, match="is no origin: name each as a browser does"):
+        Api(cors_origins=(origin,))
+
+
+@pytest.mark.parametrize("origin", ["https://chat.example.org", "http://[::1]:3000", "app://-"])
+def test_origins_of_all_schemes_may_be_named(origin: str) -> None:
+    assert Api(cors_origins=(origin,)).cors_origins == (origin,)
+
+
+def test_names_of_callers_in_the_settings_are_taken() -> None:
+    api = Api(keys={"alice": "k" * 16})
+    assert [api.takes_name(name) for name in ("alice", "local", "default", "bob")] == [
+        *(True, True, True),
+        False,
+    ]

@@ -1,0 +1,153 @@
+"""A key's money: spent by models that have a price, and by no others."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from fleet.callers import Caller
+from fleet.catalogue import Price
+from fleet.keys import Keys
+from fleet.ledger import connect
+from fleet.settings import Settings
+from tests.fakes.handle import Fake
+from tests.integration.conftest import MODEL
+from tests.stack import Stack
+from tests.support import Valkey, wait_until
+
+#: A dollar for a word: what a test spends is seen at once.
+CLAUDE = """
+[[models]]
+name = "claude"
+kind = "anthropic"
+url = "{url}"
+slots = 1
+price = {{ input = 1_000_000, output = 1_000_000 }}
+timeouts = {{ between_tokens_s = 5 }}
+"""
+
+
+@dataclass
+class Purse:
+    """A fleet of one local model and one that costs money."""
+
+    stack: Stack
+    local: Fake
+    claude: Fake
+
+    def caller(self, name: str, budget_usd: float) -> httpx.Client:
+        """A client with a fresh key that has so much a day."""
+        key = asyncio.run(self._key(Caller(name, budget_usd=budget_usd)))
+        headers = {"Authorization": f"Bearer {key}"}
+        return httpx.Client(base_url=self.stack.url, headers=headers, timeout=60, trust_env=False)
+
+    async def _key(self, caller: Caller) -> str:
+        line = connect(Settings(redis_url=self.stack.env["FLEET_REDIS_URL"]))
+        try:
+            key = await Keys(line).create(caller)
+        finally:
+            await line.aclose()
+        assert key
+        return key
+
+    def spent(self, name: str) -> float:
+        with Redis.from_url(self.stack.env["FLEET_REDIS_URL"]) as client:
+            return (
+                sum(int(client.get(key) or 0) for key in client.keys(f"fleet:spent:{name}:*")) / 1e9
+            )
+
+
+@pytest.fixture(scope="module")
+def purse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Purse]:
+    folder = tmp_path_factory.mktemp("budgets")
+    valkey = Valkey(folder)
+    valkey.start()
+    local = Fake("llama_server", folder / "local.log", "--slots=4")
+    claude = Fake("anthropic_api", folder / "anthropic.log", "--slots=64")
+    local.start()
+    claude.start()
+    entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
+    config = "[fallback]\nrounds = 1\n" + entries + CLAUDE.format(url=claude.url)
+    stack = Stack(folder, valkey.url, config, FLEET_MODELS__CLAUDE__ENABLED="true")
+    stack.start_api()
+    stack.start_router()
+    stack.start_worker("fast")
+    stack.start_worker("claude", ANTHROPIC_API_KEY="sk-test")
+    stack.wait_ready("fast", "claude")
+    yield Purse(stack, local, claude)
+    stack.stop()
+    local.close()
+    claude.close()
+    valkey.stop()
+
+
+def ask(client: httpx.Client, model: str, text: str = "Hi [[fake n=3]]") -> httpx.Response:
+    return client.post("/v1/jobs", json={"message": text, "model": model})
+
+
+def ended(client: httpx.Client, reply: httpx.Response) -> dict[str, Any]:
+    assert reply.status_code == 202, reply.text
+    shown: dict[str, Any] = client.get(f"/v1/jobs/{reply.json()['id']}?wait=30").json()
+    assert shown["finished_at"], shown
+    return shown
+
+
+def test_what_an_answer_cost_is_shown_and_counted(purse: Purse) -> None:
+    with purse.caller("payer", 100) as client:
+        job = ended(client, ask(client, "claude"))
+        used = job["usage"]["prompt_tokens"] + job["usage"]["completion_tokens"]
+        assert (job["model"], job["cost_usd"]) == ("claude", used)
+        assert purse.spent("payer") == used
+        assert ended(client, ask(client, "fast"))["cost_usd"] is None
+        assert purse.spent("payer") == used
+
+
+def test_who_has_spent_its_budget_is_answered_by_what_costs_nothing(purse: Purse) -> None:
+    with purse.caller("spender", 1) as client:
+        ended(client, ask(client, "claude"))
+        refused = ask(client, "claude")
+        assert refused.status_code == 429
+        error = refused.json()["error"]
+        assert (error["code"], error["type"]) == ("budget_exceeded", "insufficient_quota")
+        assert "the $1 that it has in a day" in error["message"]
+        assert 0 < int(refused.headers["retry-after"]) <= 86_400
+        before = purse.claude.stats()["requests"]
+        local = ended(client, ask(client, "fast"))
+        assert (local["status"], local["plan"]) == ("completed", ["fast"])
+        wish = client.post("/v1/jobs", json={"message": "Use Claude for this: write a haiku"})
+        assert ended(client, wish)["model"] == "fast"
+        assert purse.claude.stats()["requests"] == before
+    with purse.caller("other", 1) as client:
+        assert ended(client, ask(client, "claude"))["status"] == "completed"
+
+
+def test_a_job_that_runs_goes_on_and_one_that_waits_looks_again(purse: Purse) -> None:
+    with purse.caller("leaker", 1) as client:
+        runs = ask(client, "claude", "Hi [[fake n=60 tps=40]]")
+        wait_until(
+            lambda: client.get(f"/v1/jobs/{runs.json()['id']}").json()["status"] == "running",
+            "the first one is under way",
+        )
+        waits = ask(client, "claude")  # nothing is spent yet: it gets in
+        assert ended(client, runs)["status"] == "completed"
+        job = ended(client, waits)
+        assert (job["status"], job["model"]) == ("completed", "fast")
+        assert [(t["model"], t["code"]) for t in job["tried"]] == [("claude", "cap_reached")]
+        assert "the $1 that this key has for today" in job["tried"][0]["message"]
+
+
+def test_prices_are_for_a_million_tokens_and_less_for_cached_ones() -> None:
+    price = Price(input=0.10, output=0.50, cached_input=0.01)
+    assert price.cost_usd({"prompt_tokens": 1_000_000, "completion_tokens": 0}) == 0.10
+    cached = {"prompt_tokens": 1_000_000, "prompt_tokens_details": {"cached_tokens": 1_000_000}}
+    assert price.cost_usd(cached) == 0.01
+    assert price.cost_usd({}) == 0
+
+
+def test_the_usual_model_has_its_price_without_being_told() -> None:
+    settings = Settings(models=({"name": "claude", "kind": "anthropic"},))
+    assert settings.models[0].price == Price(input=0.10, output=0.50)
