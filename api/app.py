@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import envelope, feedback, health, jobs
+from api import envelope, feedback, health, jobs, openapi
 from api.guard import Guard
 from api.state import open_state
 from fleet import __version__
@@ -29,8 +29,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # The interactive pages load scripts from elsewhere; the document itself is at /openapi.json.
     app = FastAPI(
-        title="chat-fleet", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="chat-fleet",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
     )
+    openapi.install(app)
     envelope.install(app)
     app.add_middleware(Guard, settings=chosen)
     app.include_router(jobs.router)
