@@ -58,8 +58,6 @@ JSON = {"Content-Type": "application/json"}
         (b'{"message": "x", "conversation_id": 7}', "conversation_id", "string"),
         (b'{"message": "x", "api_base": "http://evil"}', "api_base", "no such field"),
         (b'{"message": "x", "id_slot": 1}', "id_slot", "no such field"),
-        (b'{"message": "x", "model": "gpt-9"}', "model", "auto, fast, tool, large"),
-        (b'{"message": "x", "model": "claude"}', "model", "auto, fast, tool, large"),
     ],
 )
 def test_a_body_that_is_wrong_is_told_where_and_why(
@@ -181,3 +179,12 @@ def test_odd_but_valid_words_pass_unharmed(fleet: Fleet) -> None:
     assert fleet.stack.ended(job_id)["status"] == "completed"
     asked = [body["messages"][-1]["content"] for body in fleet.fast.stats()["bodies"]]
     assert words in asked
+
+
+@pytest.mark.parametrize("name", ["gpt-9", "claude"])
+def test_an_unknown_model_lists_those_there_are(fleet: Fleet, name: str) -> None:
+    body = {"message": "x", "model": name}
+    for path in ("/v1/jobs", "/api/chat/stream"):
+        error = error_of(fleet, 404, "POST", path, json=body)
+        assert (error["code"], error["param"]) == ("model_not_found", "model")
+        assert "auto, fast, tool, large" in error["message"]

@@ -17,7 +17,7 @@ from fleet.journal import Writer
 from fleet.ledger import Created, HandOver, Ledger, Routed, Write, connect
 from fleet.line import CONNECT_TIMEOUT_S, Line
 from fleet.listener import Listener
-from fleet.names import DUE, job_key, queue_list, waiting_key
+from fleet.names import DUE, job_key, log_key, queue_list, waiting_key
 from fleet.reader import Reader
 from fleet.settings import Settings
 from tests.support import Valkey, decision, until
@@ -433,6 +433,20 @@ async def test_every_key_of_a_job_expires(ledger: Ledger) -> None:
     assert 0 < await ledger.line.call("TTL", job_key(job_id)) <= 86_400 + 3_600
     await ledger.cancel(job_id)
     assert 0 < await ledger.line.call("TTL", job_key(job_id)) <= 86_400
+
+
+async def test_a_job_may_be_kept_shortly_and_says_by_which_api_it_came(ledger: Ledger) -> None:
+    form = {"instructions": "Be brief."}
+    job_id = await created(ledger, keep_s=60, api="responses", form=form, allowed=("fast",))
+    job = await ledger.load(job_id)
+    assert job
+    assert (job.stored, job.api, job.form, job.allowed) == (False, "responses", form, ("fast",))
+    assert await ledger.line.call("TTL", job_key(job_id)) > 60
+    await ledger.cancel(job_id)
+    for key in (job_key(job_id), log_key(job_id)):
+        assert 0 < await ledger.line.call("TTL", key) <= 60
+    [listed] = await ledger.recent("local", "+inf", 10)
+    assert (listed.form, listed.api) == (None, "responses")
 
 
 async def test_a_job_whose_worker_is_lost_goes_back_into_its_queue_once(ledger: Ledger) -> None:

@@ -37,6 +37,7 @@ def routed_by(folder: Path, config: str, **env: str) -> Iterator[Stack]:
     fake.start()
     for name in ("fast", "tool", "large"):
         config += MODEL.format(name=name, url=fake.url, slots=4, context=8192)
+        config += "images = true\n" if name == "large" else ""
     stack = Stack(folder, valkey.url, config, FLEET_ROUTER__CLASSIFIER="cascade", **env)
     stack.start_all("fast", "tool", "large")
     try:
@@ -129,11 +130,12 @@ def test_an_odd_conversation_gets_a_verdict(stack: Stack) -> None:
         assert reply.status_code == 202, reply.text
         job = stack.job(reply.json()["id"], wait=10)
         assert job["route"] in ("fast", "tool", "large"), job
+        assert job["model"] == "large" or content != [picture]
 
 
 def test_an_unknown_model_is_refused_with_the_list_of_those_there_are(stack: Stack) -> None:
     reply = stack.client.post("/v1/jobs", json={"message": "hi", "model": "larg"})
-    assert reply.status_code == 400
+    assert reply.status_code == 404
     assert "there are: auto, fast, tool, large" in reply.json()["error"]["message"]
 
 

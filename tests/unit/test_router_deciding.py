@@ -58,6 +58,13 @@ async def test_a_named_model_needs_no_verdict() -> None:
     await decider.aclose()
 
 
+async def test_a_job_stays_with_the_models_that_its_key_allows() -> None:
+    decider = Decider(SETTINGS, Classifiers(SETTINGS))
+    decision = await decider.decide(job("Weather in Paris", allowed=("fast", "large")))
+    assert (decision.route, sorted(decision.plan)) == ("tool", ["fast", "large"])
+    await decider.aclose()
+
+
 async def test_only_what_may_be_remembered_is_looked_up() -> None:
     decider = Decider(SETTINGS, Classifiers(SETTINGS))
     assert not decider.remembers(job("hello"))

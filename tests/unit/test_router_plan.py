@@ -67,6 +67,25 @@ def test_who_cannot_call_tools_gets_no_request_that_brings_some() -> None:
         decide(Signals("fast", HELLO.conversation, has_tools=True, tokens=1), None, Setting(mute))
 
 
+def test_who_cannot_see_gets_no_pictures() -> None:
+    seeing = Catalogue((model("fast"), model("tool"), model("large", images=True)))
+    shown = Signals("auto", HELLO.conversation, has_tools=False, tokens=10, has_images=True)
+    models, notes = order(Wish("fast"), shown, seeing, Standing())
+    assert [model.name for model in models] == ["large"]
+    assert notes == ("'fast' cannot see pictures", "'tool' cannot see pictures")
+    named = Signals("fast", HELLO.conversation, False, 1, has_images=True)
+    with pytest.raises(InvalidRequest, match=r"'fast' cannot see pictures.*these can: large"):
+        decide(named, None, Setting(seeing))
+
+
+def test_a_part_of_a_catalogue_knows_no_other_models() -> None:
+    part = THREE.only(("fast", "claude"))
+    assert names(Wish("large"), part) == ["fast", "claude"]
+    assert part.addressable == ("auto", "fast", "claude", "tool", "large")
+    assert THREE.only(()) is THREE
+    assert THREE.only(("fast", "claude")) is part
+
+
 def test_what_the_servers_count_replaces_the_estimate() -> None:
     small = Catalogue((model("fast", context=512, max_tokens=100), model("large", context=8192)))
     rough = Signals("auto", HELLO.conversation, has_tools=False, tokens=500)
