@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from api import envelope, feedback, health, jobs, openapi
 from api.guard import Guard
+from api.openai import chat, models
 from api.state import open_state
 from fleet import __version__
 from fleet.process import set_up_logging
@@ -42,4 +43,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(jobs.router)
     app.include_router(feedback.router)
     app.include_router(health.router)
+    app.include_router(chat.router)
+    app.include_router(models.router)
     return app

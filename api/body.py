@@ -23,7 +23,7 @@ def described(form: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def _read(request: Request, form: type[T]) -> T:
+async def read(request: Request, form: type[T]) -> T:
     """Read and check the body.
 
     A browser sends mislabelled types across sites without asking; what it says of itself
@@ -49,11 +49,11 @@ def _from_elsewhere(request: Request) -> bool:
 
 
 async def _posted(request: Request) -> JobRequest:
-    return await _read(request, JobRequest)
+    return await read(request, JobRequest)
 
 
 async def _rated(request: Request) -> FeedbackRequest:
-    return await _read(request, FeedbackRequest)
+    return await read(request, FeedbackRequest)
 
 
 Posted = Annotated[JobRequest, Depends(_posted)]

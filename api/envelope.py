@@ -10,15 +10,22 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from fleet.errors import (
+    Conflict,
+    DeadlineExceeded,
     FleetError,
     FleetFault,
     InvalidRequest,
+    JobCancelled,
     MethodNotAllowed,
     NotFound,
     TooLarge,
 )
 
 log = logging.getLogger(__name__)
+
+#: The same request would end as this one, or nobody wants it any more. OpenAI's and Anthropic's
+#: SDKs would send it again, by its status alone.
+FINAL = (Conflict, DeadlineExceeded, JobCancelled)
 
 
 def error_response(error: FleetError) -> JSONResponse:
@@ -28,8 +35,10 @@ def error_response(error: FleetError) -> JSONResponse:
     if error.retry_after_s is not None:
         shown["retry_after_s"] = error.retry_after_s
     wait_s = 1 if error.retry_after_s is None and error.status == 503 else error.retry_after_s
-    if wait_s is not None and error.status in (429, 503):
+    if wait_s is not None and error.status in (409, 429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
+    if isinstance(error, FINAL):
+        headers["x-should-retry"] = "false"
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": shown}, error.status, headers=headers)

@@ -7,9 +7,9 @@ from fastapi.responses import JSONResponse
 
 from api import views
 from api.body import Posted, described
-from api.following import end_of, following
+from api.following import following
 from api.guard import Asking
-from api.lookup import glance, load, no_such
+from api.lookup import awaited, glance, no_such
 from api.posting import post
 from api.shapes import Accepted, JobList, JobShown, JobStatus
 from api.sse import EventStream, cursor
@@ -76,14 +76,7 @@ async def get_job(
     wait: Annotated[float, Query(ge=0)] = 0.0,
 ) -> dict[str, Any]:
     """The job and its answer so far; `wait` holds the line until it has ended (or we do)."""
-    if wait > fleet.settings.limits.wait_s:
-        raise InvalidRequest(
-            f"wait: at most {fleet.settings.limits.wait_s:g} seconds", param="wait"
-        )
-    job = await load(fleet, caller, job_id)
-    if wait and not job.ended:
-        await end_of(fleet, job.id, wait)
-        job = await load(fleet, caller, job_id)
+    job = await awaited(fleet, caller, job_id, wait)
     response.headers.update(
         views.headers({"route": job.route, "model": job.model, "confidence": job.confidence})
     )

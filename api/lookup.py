@@ -2,9 +2,10 @@
 
 import time
 
+from api.following import end_of
 from api.state import State
 from fleet.callers import Caller
-from fleet.errors import NotFound
+from fleet.errors import InvalidRequest, NotFound
 from fleet.job import Job, job_id_of
 from fleet.records import Glance
 
@@ -24,6 +25,23 @@ async def load(fleet: State, caller: Caller, named: str) -> Job:
         outcome = await fleet.ledger.expire(job.id)
         if outcome and outcome[0]:
             job = await fleet.ledger.load(job.id) or job
+    return job
+
+
+async def awaited(fleet: State, caller: Caller, named: str, wait: float) -> Job:
+    """The caller's job when it has ended, or the time is over, or this process ends.
+
+    Raises:
+        InvalidRequest: nobody waits for so long.
+        NotFound: there is none.
+    """
+    most = fleet.settings.limits.wait_s
+    if wait > most:
+        raise InvalidRequest(f"wait: at most {most:g} seconds", param="wait")
+    job = await load(fleet, caller, named)
+    if wait and not job.ended:
+        await end_of(fleet, job.id, wait)
+        job = await load(fleet, caller, named)
     return job
 
 

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from api.admission import candidates, refusal
+from api.naming import meant, no_such
 from api.state import State
 from fleet.callers import Caller
 from fleet.catalogue import Catalogue
-from fleet.errors import Conflict, InvalidRequest, NoSuchModel
+from fleet.errors import Conflict, InvalidRequest
 from fleet.job import NewJob, new_job_id
 from fleet.request import JobRequest, has_images
 from fleet.settings import Limits
@@ -45,6 +47,7 @@ async def post(
         StoreUnavailable: Redis does not answer.
     """
     catalogue = state.settings.catalogue.only(caller.models)
+    request = _named(request, state.settings.api.aliases)
     check(state, request, catalogue)
     job_id = new_job_id()
     record = request.for_model()
@@ -81,13 +84,16 @@ async def post(
     return PostedJob(earlier)
 
 
+def _named(request: JobRequest, aliases: Mapping[str, str]) -> JobRequest:
+    model = meant(aliases, request.model)
+    return request.model_copy(update={"model": model}) if model != request.model else request
+
+
 def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
     """Hold a request against the limits, and the models that the caller may use."""
     limits = state.settings.limits
-    known = catalogue.addressable
-    if request.model not in known:
-        why = _why_not(catalogue, request.model)
-        raise NoSuchModel(f"model: {why}; there are: {', '.join(known)}", param="model")
+    if request.model not in catalogue.addressable:
+        raise no_such(request.model, state.settings.api.aliases, catalogue)
     _check_sizes(request, limits)
     if (request.deadline_s or 0) > limits.deadline_s:
         raise InvalidRequest(
@@ -137,13 +143,6 @@ def _check_eyes(request: JobRequest, catalogue: Catalogue) -> None:
 
 def _deadline_s(state: State, request: JobRequest) -> float:
     return request.deadline_s or state.settings.limits.deadline_s
-
-
-def _why_not(catalogue: Catalogue, name: str) -> str:
-    model = catalogue.get(name)
-    if model is None:
-        return f"there is no {name!r}"
-    return f"{name!r} is switched off" + (f" (no {model.api_key_env})" if model.external else "")
 
 
 def _digest(posted: list[Any]) -> str:

@@ -199,6 +199,12 @@ class Catalogue:
         names = (model.name for model in self.enabled)
         return tuple(dict.fromkeys(("auto", *names, *self.served_routes)))
 
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """Every name that the entries give to a model or a role, switched off or not."""
+        names = (model.name for model in self.models)
+        return frozenset((*names, *(role for model in self.models for role in model.roles)))
+
     def for_route(self, route: str) -> tuple[Model, ...]:
         """Local models that can serve a route, best first; then the external ones."""
         if route not in self._for_route:

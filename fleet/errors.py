@@ -8,6 +8,7 @@ FleetError
 │   ├── MethodNotAllowed
 │   ├── Conflict
 │   ├── JobCancelled
+│   ├── NotEnded
 │   ├── TooLarge
 │   ├── Unauthorized
 │   └── TooManyJobs        a key has as many unended jobs as it may (429)
@@ -120,6 +121,13 @@ class JobCancelled(CallerError):
     status = 409
 
 
+class NotEnded(CallerError):
+    """The job has not ended yet: follow its events, or wait for it with `?wait=`."""
+
+    code = "not_ended"
+    status = 409
+
+
 class TooLarge(CallerError):
     """The request is larger than this server accepts."""
 
@@ -192,6 +200,9 @@ class ContextExceeded(TryNext):
     """The conversation is longer than this model's context."""
 
     code = "context_exceeded"
+    status = 400
+    fault = "caller"
+    type = "invalid_request_error"
 
 
 class CapReached(TryNext):

@@ -8,7 +8,14 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
@@ -128,6 +135,20 @@ class Sampling(BaseModel):
     tools: list[dict[str, Any]] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _of_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and not info.data.get("logprobs"):
+            raise ValueError("set logprobs to true beside it")
+        return value
+
+    @field_validator("tools")
+    @classmethod
+    def _not_beside_logprobs(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and info.data.get("logprobs"):
+            raise ValueError("not together with logprobs: a llama-server streams one or the other")
+        return value
 
 
 class JobRequest(Sampling):

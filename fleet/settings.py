@@ -37,6 +37,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 CALLER = re.compile(r"[a-z0-9._-]{1,63}")
 SHORTEST_KEY = 16
+LONGEST_ALIAS = 128
 VISIBLE = re.compile(r"[!-~]+")
 
 
@@ -51,6 +52,16 @@ class Api(Strict):
     keys: dict[str, str] = Field(default={}, repr=False)
     #: Seconds between comment lines that keep an idle stream open.
     ping_s: Positive = 15.0
+    #: More names that callers may put in `model`, and what they mean.
+    aliases: dict[str, str] = Field(default={})
+
+    @field_validator("aliases")
+    @classmethod
+    def _aliases_are_names(cls, aliases: dict[str, str]) -> dict[str, str]:
+        for alias in aliases:
+            if not VISIBLE.fullmatch(alias) or len(alias) > LONGEST_ALIAS:
+                raise ValueError(f"{alias!r}: use 1 to {LONGEST_ALIAS} visible characters")
+        return aliases
 
     @field_validator("keys")
     @classmethod
@@ -186,6 +197,19 @@ class Settings(BaseSettings):
                     f"{what}: no model serves {route!r}; there are: {', '.join(served)}; "
                     "give a model that role"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _aliases_mean_something(self) -> Self:
+        own = {*self.catalogue.addressable, *self.catalogue.named}
+        for alias, target in self.api.aliases.items():
+            if self.models and target not in own:
+                raise ValueError(
+                    f"api.aliases: {alias!r} means {target!r}, which is not here; "
+                    f"there are: {', '.join(self.catalogue.addressable)}"
+                )
+            if alias in own:
+                raise ValueError(f"api.aliases: {alias!r} is a name already; choose another")
         return self
 
     def _named_routes(self) -> Iterator[tuple[str, str]]:

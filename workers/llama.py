@@ -25,6 +25,7 @@ from fleet.hosts import is_loopback
 from workers.backend import End, Step, Steps
 from workers.chunks import ChatDecoder, error_of
 from workers.control import Control
+from workers.insisting import insisting
 from workers.sse import DataLines
 
 #: An error body is read up to this many bytes.
@@ -231,7 +232,7 @@ class LlamaServer:
         wanted = min(request.get("max_tokens") or most, most)
         usage = {"stream": True, "stream_options": {"include_usage": True}}
         named = {"model": self._model.model} if self._model.model else {}
-        return {**request, **named, **usage, "max_tokens": wanted}
+        return {**request, **named, **usage, **insisting(request), "max_tokens": wanted}
 
     def _asking_for(self, generation: str, place: int) -> bytes:
         return self._head("GET", f"/v1/stream?conv_id={generation}&from={place}")

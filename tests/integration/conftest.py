@@ -17,6 +17,10 @@ drain_s = 0.5
 
 [fallback]
 rounds = 1
+
+[api.aliases]
+"gpt-4o" = "auto"
+"openai/gpt-4o-mini" = "fast"
 """
 MODEL = """
 [[models]]

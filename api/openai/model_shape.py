@@ -1,0 +1,43 @@
+"""A name that a caller may put in `model`, in the form of OpenAI's models. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.naming import meant
+from fleet.catalogue import Catalogue, Model
+
+OURS = "chat-fleet"
+
+
+def shown(
+    name: str, aliases: Mapping[str, str], catalogue: Catalogue, since: int
+) -> dict[str, Any]:
+    """The entry of a name that is known; `since`: when it came to be, as OpenAI wants it said."""
+    target = meant(aliases, name)
+    model = catalogue.get(target)
+    single = model if model and model.enabled else None
+    kind = "model" if single else "auto" if target == "auto" else "route"
+    entry = {"id": name, "object": "model", "created": since}
+    if target != name:
+        entry |= {"owned_by": OURS, "kind": "alias", "alias_of": target}
+    else:
+        entry |= {"owned_by": single.kind if single else OURS, "kind": kind}
+    return entry | _able([single] if single else _behind(target, catalogue))
+
+
+def _behind(route: str, catalogue: Catalogue) -> list[Model]:
+    return list(catalogue.enabled if route == "auto" else catalogue.for_route(route))
+
+
+def _able(models: list[Model]) -> dict[str, Any]:
+    """What the best of these models can do."""
+    return {
+        "models": [model.name for model in models],
+        "roles": list(dict.fromkeys(role for model in models for role in model.roles)),
+        "context": max(model.context for model in models),
+        "max_tokens": max(model.max_tokens for model in models),
+        "capabilities": {
+            "tools": any(model.tools for model in models),
+            "images": any(model.images for model in models),
+        },
+    }

@@ -1,0 +1,35 @@
+"""OpenAI's list of models: what a caller may put in `model`."""
+
+import time
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.guard import Asking
+from api.naming import known, no_such
+from api.openai.model_shape import shown
+from api.state import Fleet
+
+router = APIRouter()
+
+#: When this process began to serve them.
+SINCE = int(time.time())
+
+
+@router.get("/v1/models")
+async def list_models(fleet: Fleet, caller: Asking) -> dict[str, Any]:
+    """Every name that the caller may ask for."""
+    catalogue = fleet.settings.catalogue.only(caller.models)
+    aliases = fleet.settings.api.aliases
+    data = [shown(name, aliases, catalogue, SINCE) for name in known(aliases, catalogue)]
+    return {"object": "list", "data": data}
+
+
+@router.get("/v1/models/{name:path}")
+async def get_model(name: str, fleet: Fleet, caller: Asking) -> dict[str, Any]:
+    """One of them."""
+    catalogue = fleet.settings.catalogue.only(caller.models)
+    aliases = fleet.settings.api.aliases
+    if name not in known(aliases, catalogue):
+        raise no_such(name, aliases, catalogue)
+    return shown(name, aliases, catalogue, SINCE)
