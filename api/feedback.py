@@ -14,7 +14,7 @@ from fleet.catalogue import Catalogue
 from fleet.errors import InvalidRequest
 from fleet.request import FeedbackRequest
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter()
 
 
 @router.post(

@@ -16,7 +16,7 @@ from fleet.errors import StoreUnavailable
 from fleet.names import ROUTER_QUEUE
 from fleet.process import living_nodes
 
-router = APIRouter(tags=["health"])
+router = APIRouter()
 
 
 @router.get("/health", responses={200: {"model": HealthShown}, 503: {"model": HealthShown}})

@@ -20,7 +20,7 @@ from fleet.events import fold
 from fleet.job import TERMINAL, Job, Status
 from fleet.request import JobRequest
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter()
 
 DESCRIBED = described(JobRequest)
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]

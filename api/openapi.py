@@ -30,6 +30,7 @@ ALWAYS: tuple[type[FleetError], ...] = (InvalidRequest, FleetFault, AllModelsUna
 WITH_BODY: tuple[type[FleetError], ...] = (
     *(NotFound, Conflict, TooLarge, TooManyJobs, ModelError, DeadlineExceeded),
 )
+STREAM = EventStream.media_type
 #: FastAPI's own word for a request that is not valid; ours is a 400.
 _THEIRS = ("HTTPValidationError", "ValidationError")
 
@@ -96,6 +97,7 @@ def completed(document: Document) -> Document:
     schemas = components.setdefault("schemas", {})
     for path, operations in document["paths"].items():
         for operation in operations.values():
+            operation.setdefault("tags", [_tag(path)])
             schemas |= _taken_out(operation)
             _describe_streams(operation)
             _add_errors(operation, path)
@@ -116,11 +118,25 @@ def _taken_out(operation: Document) -> Document:
     return found
 
 
+def _tag(path: str) -> str:
+    """`/v1/jobs/{job_id}` is about jobs."""
+    about = [part for part in path.split("/") if part not in ("", "v1", "api")]
+    return about[0]
+
+
 def _describe_streams(operation: Document) -> None:
+    """Whoever may ask with `stream` is told that the answer may be one."""
+    if _may_stream(operation):
+        operation["responses"]["200"].setdefault("content", {})[STREAM] = {}
     for response in operation["responses"].values():
-        content = response.get("content", {})
-        if EventStream.media_type in content:
-            content[EventStream.media_type] = {"itemSchema": FRAME}
+        if STREAM in response.get("content", {}):
+            response["content"][STREAM] = {"itemSchema": FRAME}
+
+
+def _may_stream(operation: Document) -> bool:
+    queries = (parameter["name"] for parameter in operation.get("parameters", ()))
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    return "stream" in queries or "stream" in body.get("schema", {}).get("properties", {})
 
 
 def _add_errors(operation: Document, path: str) -> None:
