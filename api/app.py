@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from api import envelope, feedback, health, jobs, openapi
 from api.guard import Guard
 from api.openai import chat, models
+from api.responses import routes as responses
 from api.state import open_state
 from fleet import __version__
 from fleet.process import set_up_logging
@@ -42,6 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Guard, settings=chosen)
     app.include_router(jobs.router)
     app.include_router(feedback.router)
+    app.include_router(responses.router)
     app.include_router(health.router)
     app.include_router(chat.router)
     app.include_router(models.router)

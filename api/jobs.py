@@ -11,7 +11,7 @@ from api.following import following
 from api.guard import Asking
 from api.lookup import awaited, glance, no_such
 from api.posting import post
-from api.shapes import Accepted, JobList, JobShown, JobStatus
+from api.shapes import Accepted, JobDeleted, JobList, JobShown, JobStatus
 from api.sse import EventStream, cursor
 from api.state import Fleet
 from api.wire import JobWire
@@ -124,6 +124,14 @@ async def cancel_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any
     if outcome is None:
         raise no_such(job_id)
     return {"id": job_id, "object": "job", "status": outcome[1]}
+
+
+@router.delete("/v1/jobs/{job_id}", responses={200: {"model": JobDeleted}})
+async def delete_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any]:
+    """Forget the job and its words; one that has not ended is cancelled first."""
+    job_id, _ = await glance(fleet, caller, job_id)
+    await fleet.ledger.delete(job_id, caller.name)
+    return {"id": job_id, "object": "job", "deleted": True}
 
 
 @router.get("/v1/jobs", responses={200: {"model": JobList}})

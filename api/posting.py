@@ -26,6 +26,8 @@ class PostedJob:
     ahead: int = 0
     #: What the head of the answer says of the caller's limits.
     headers: dict[str, str] = field(default_factory=dict)
+    #: Whether an earlier post has made it.
+    found: bool = False
 
 
 async def post(
@@ -81,7 +83,7 @@ async def post(
     earlier, _, earlier_body = created.existing.partition(" ")
     if earlier_body != body:
         raise Conflict("Idempotency-Key: it was used before, for another body")
-    return PostedJob(earlier)
+    return PostedJob(earlier, found=True)
 
 
 def _named(request: JobRequest, aliases: Mapping[str, str]) -> JobRequest:

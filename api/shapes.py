@@ -82,6 +82,14 @@ class JobStatus(BaseModel):
     status: Status
 
 
+class JobDeleted(BaseModel):
+    """A job that was forgotten."""
+
+    id: str
+    object: Literal["job"]
+    deleted: bool
+
+
 class FeedbackTaken(BaseModel):
     """What was said of a job."""
 

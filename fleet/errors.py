@@ -5,6 +5,8 @@ FleetError
 │   ├── InvalidRequest
 │   ├── NotFound
 │   ├── NoSuchModel
+│   ├── NoSuchResponse
+│   ├── NoSuchPrevious
 │   ├── MethodNotAllowed
 │   ├── Conflict
 │   ├── JobCancelled
@@ -98,6 +100,23 @@ class NoSuchModel(CallerError):
 
     code = "model_not_found"
     status = 404
+
+
+class NoSuchResponse(CallerError):
+    """There is no such response."""
+
+    code = "response_not_found"
+    status = 404
+
+    def as_dict(self) -> dict[str, Any]:
+        """Exactly what OpenAI says of it."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": None}
+
+
+class NoSuchPrevious(CallerError):
+    """There is no response to go on from."""
+
+    code = "previous_response_not_found"
 
 
 class MethodNotAllowed(CallerError):

@@ -422,6 +422,23 @@ class Ledger(Records):
         """
         return await self._close(job_id, Status.CANCELLED, event_data(Kind.CANCELLED), UNENDED)
 
+    async def delete(self, job_id: str, caller: str) -> bool:
+        """Forget a caller's job, with its words; cancel it first if it has not ended. False if
+        there is no such job (any more).
+        """
+        async with store_errors():
+            done = await scripts.DELETE(
+                self.line,
+                [job_key(job_id), log_key(job_id), DUE, DECISIONS, jobs_index(caller), FEEDBACK],
+                [
+                    live_channel(job_id),
+                    CANCELS_CHANNEL,
+                    event_data(Kind.CANCELLED),
+                    self._log_size,
+                ],
+            )
+        return bool(done)
+
     async def expire(self, job_id: str) -> tuple[bool, Status] | None:
         """End a job as expired if its deadline has passed. Returns as `cancel` does."""
         return await self._close(

@@ -35,6 +35,8 @@ class Message(BaseModel):
     def _says_something(self) -> Self:
         if self.role == "assistant" and self.tool_calls:
             return self
+        if self.role == "tool" and self.content == "":
+            return self  # a tool may have nothing to say
         if self.content is None or self.content in ("", []):
             raise ValueError("content must not be empty")
         for part in self.content if isinstance(self.content, list) else ():

@@ -15,7 +15,8 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
 end
 if ARGV[5] ~= '' then
   local earlier = redis.call('GET', KEYS[4])
-  if earlier then
+  local before = earlier and string.match(earlier, '^%S+')
+  if before and redis.call('EXISTS', string.sub(KEYS[1], 1, -#id_of(KEYS[1]) - 1) .. before) == 1 then
     return {0, earlier}
   end
 end

@@ -89,6 +89,28 @@ def test_another_callers_job_is_as_unknown_as_none(door: Door) -> None:
     assert door.alice.post(f"/v1/jobs/{job_id}/cancel").json()["status"] == "cancelled"
 
 
+def test_another_callers_response_is_as_unknown_as_none(door: Door) -> None:
+    body: dict[str, Any] = {"input": "Hi", "background": True}
+    mine = door.alice.post("/v1/responses", json=body).json()["id"]
+    nobodys = "resp_" + "0" * 32
+    paths = ("GET", ""), ("GET", "?stream=true"), ("GET", "/input_items"), ("POST", "/cancel")
+    for method, path in (*paths, ("DELETE", "")):
+        foreign = door.bob.request(method, f"/v1/responses/{mine}{path}")
+        unknown = door.bob.request(method, f"/v1/responses/{nobodys}{path}")
+        assert (foreign.status_code, unknown.status_code) == (404, 404)
+        assert foreign.text.replace(mine, nobodys) == unknown.text
+    chained = door.bob.post("/v1/responses", json=body | {"previous_response_id": mine})
+    assert chained.json()["error"]["code"] == "previous_response_not_found"
+    item = {"type": "item_reference", "id": f"msg_{mine.removeprefix('resp_')}_i0"}
+    referring = {"input": [item]}
+    assert door.bob.post("/v1/responses", json=referring).status_code == 400
+    assert door.alice.post("/v1/responses", json=referring | {"background": True}).is_success
+    assert door.bob.delete(f"/v1/jobs/{mine}").status_code == 404
+    assert door.alice.get(f"/v1/responses/{mine}").json()["status"] == "queued"
+    assert door.alice.delete(f"/v1/jobs/{mine}").json()["deleted"]
+    assert door.alice.get(f"/v1/responses/{mine}").status_code == 404
+
+
 def test_a_list_holds_ones_own_jobs_only(door: Door) -> None:
     for _ in range(3):
         post(door.alice)

@@ -589,16 +589,17 @@ async def test_a_full_line_and_a_caller_with_too_many_jobs_are_refused(redis_url
     line = connect(settings)
     ledger = Ledger(line, settings, Dispatcher(settings))
 
+    ids = []
+
     async def post(caller: str, candidates: tuple[str, ...] = ("fast",)) -> Created:
-        once = ("key-" + caller, "job_x body")
-        return await ledger.create(
-            NewJob(new_job_id(), {}, caller, candidates, 60, idempotency=once)
-        )
+        ids.append(new_job_id())
+        once = ("key-" + caller, f"{ids[-1]} body")
+        return await ledger.create(NewJob(ids[-1], {}, caller, candidates, 60, idempotency=once))
 
     jobs = [await routed(ledger, caller="many") for _ in range(3)]
     assert await post("other") == Created(full=3)
     assert await post("other", ("fast", "tool")) == Created(ahead=0)
-    assert await post("other") == Created(existing="job_x body")
+    assert await post("other") == Created(existing=f"{ids[1]} body")
     for _ in range(2):
         await created(ledger, caller="many", candidates=["tool"])
     assert await post("many", ("tool",)) == Created(too_many=5)

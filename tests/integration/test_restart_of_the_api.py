@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openai import OpenAI
 from redis import Redis
 
 from cli.client import FleetClient
@@ -109,6 +110,30 @@ def test_every_open_stream_ends_at_once_and_says_where_to_go_on(
         seen += running.events(job_id, after=seen[-1][0])
         assert [number for number, _, _ in seen] == list(range(len(seen)))
         assert text_of(seen) == "".join(f" w{n}" for n in range(60))
+
+
+def test_a_responses_stream_goes_on_in_the_sdk_where_it_was(running: Stack) -> None:
+    asked: dict[str, Any] = {"model": "fast", "input": "Hi [[fake n=60 tps=20]]", "stream": True}
+    reader = Reading(running, "POST", "/v1/responses", json=asked)
+    wait_until(lambda: "event: response.output_text.delta" in reader.lines, "the answer has begun")
+    told = stop(running.processes["api"])
+    reader.end()
+    assert reader.ended_at - told < 0.3
+    seen = list(frames(iter(reader.lines)))
+    response_id = seen[0][2]["response"]["id"]
+    place = f"/v1/responses/{response_id}?stream=true&starting_after={seen[-1][0]}"
+    assert reader.lines[-2] == f": the server restarts; come back to {place}"
+    restart(running)
+    with OpenAI(base_url=f"{running.url}/v1", api_key="any") as client:
+        stream: Any = client.responses.retrieve(
+            response_id, stream=True, starting_after=seen[-1][0]
+        )
+        rest = list(stream)
+    numbers = [number for number, _, _ in seen] + [event.sequence_number for event in rest]
+    assert numbers == list(range(len(numbers)))
+    words = [data["delta"] for _, kind, data in seen if kind.endswith("output_text.delta")]
+    words += [event.delta for event in rest if event.type == "response.output_text.delta"]
+    assert "".join(words) == rest[-1].response.output_text == "".join(f" w{n}" for n in range(60))
 
 
 def test_the_end_of_the_api_is_no_disconnect_of_its_reader(running: Stack) -> None:
