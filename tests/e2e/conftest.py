@@ -12,11 +12,12 @@ from tests.stack import Stack
 from tests.support import ROOT, Valkey
 
 TEMPLATE = ROOT / "tests" / "data" / "tools.jinja"
+SLOTS_OF_LARGE = 1
 #: Name, slots, context of one slot, the server's own arguments.
 SERVERS: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
     ("fast", 2, 1024, ()),
     ("tool", 2, 1024, ("--chat-template-file", str(TEMPLATE))),
-    ("large", 1, 2048, ()),
+    ("large", SLOTS_OF_LARGE, 2048, ()),
 )
 MODEL = """
 [[models]]
