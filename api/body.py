@@ -1,5 +1,6 @@
 """The body of a post: JSON, whatever `curl -d` calls it."""
 
+import json
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -35,10 +36,29 @@ async def read(request: Request, form: type[T]) -> T:
             raise InvalidRequest("send Content-Type: application/json from another site")
     elif declared != "application/json" and not declared.endswith("+json"):
         raise InvalidRequest(f"Content-Type: must be application/json, not {declared}")
+    body = await request.body()
     try:
-        return form.model_validate_json(await request.body())
+        return form.model_validate_json(body)
     except ValidationError as error:
-        raise RequestValidationError(error.errors(include_url=False)) from None
+        mistakes = error.errors(include_url=False)
+        if mistakes[0]["type"] != "json_invalid":
+            mistakes = [within(json.loads(body), item) for item in mistakes]
+        raise RequestValidationError(mistakes) from None
+
+
+def within(body: Any, mistake: Any) -> Any:
+    """A mistake with the place where the caller has made it. Where several types were tried,
+    pydantic names those, too.
+    """
+    place: list[str | int] = []
+    for part in mistake["loc"]:
+        there = isinstance(body, dict) and part in body
+        if there or (isinstance(body, list) and isinstance(part, int)):
+            body = body[part]
+        elif not isinstance(body, dict) or mistake["type"] != "missing":
+            continue
+        place.append(part)
+    return {**mistake, "loc": tuple(place)}
 
 
 def _from_elsewhere(request: Request) -> bool:

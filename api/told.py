@@ -20,8 +20,10 @@ class Told:
     """One answer as its reader has it. `kind` is `content` or `reasoning`."""
 
     def __init__(self) -> None:
-        self._text = {"content": "", "reasoning": ""}
-        #: How far the present answer has come in the text that was told.
+        #: What the reader had when the present answer began, and has heard of it beyond that.
+        self._before = {"content": "", "reasoning": ""}
+        self._beyond: dict[str, list[str]] = {"content": [], "reasoning": []}
+        #: How far the present answer has come.
         self._at = {"content": 0, "reasoning": 0}
         self._called = False
 
@@ -33,6 +35,9 @@ class Told:
         """
         if self._called:
             raise Contradicted
+        for kind, parts in self._beyond.items():
+            self._before[kind] += "".join(parts)
+            parts.clear()
         self._at = dict.fromkeys(self._at, 0)
 
     def say(self, kind: str, text: str) -> str:
@@ -41,13 +46,15 @@ class Told:
         Raises:
             Contradicted: the reader has other words at that place.
         """
-        known = self._text[kind][self._at[kind] :][: len(text)]
-        if not text.startswith(known):
-            raise Contradicted
-        self._at[kind] += len(text)
-        fresh = text[len(known) :]
-        self._text[kind] += fresh
-        return fresh
+        at = self._at[kind]
+        self._at[kind] = at + len(text)
+        if at < len(self._before[kind]):
+            known = self._before[kind][at : at + len(text)]
+            if not text.startswith(known):
+                raise Contradicted
+            text = text[len(known) :]
+        self._beyond[kind].append(text)
+        return text
 
     def call(self) -> None:
         """A tool call is told.
@@ -64,5 +71,5 @@ class Told:
         Raises:
             Contradicted: the reader has more than that.
         """
-        if any(self._at[kind] < len(text) for kind, text in self._text.items()):
+        if any(self._at[kind] < len(text) for kind, text in self._before.items()):
             raise Contradicted

@@ -228,9 +228,8 @@ class LlamaServer(ModelServer):
         except (json.JSONDecodeError, UnknownMode) as error:
             await fail(exchange, 500, str(error), "server_error")
             return
-        if _ends_with_two_of_ours(asked):
-            text = "Cannot have 2 or more assistant messages at the end of the list."
-            await refuse(exchange, text)
+        if wrong := _cannot_be_meant(asked):
+            await refuse(exchange, wrong)
         elif not await self._refuse(exchange, mode, len(words.split())):
             await self._say(exchange, name if not mode.old else "", Answer(self, mode, asked))
 
@@ -302,6 +301,8 @@ class Answer:
         self.asked = asked
         self.calls_tool = bool(mode.tool) and not server.options.no_tools
         self.streamed = bool(asked.get("stream"))
+        #: Rivals of each token whose log probabilities are told; 0: none are told at all.
+        self.rivals = asked.get("top_logprobs", 20) if asked.get("logprobs") else 0
         #: The assistant's own words at the end of the conversation.
         self.given = _given(asked)
         #: The answer's tokens in those, and how much of the next one.
@@ -381,7 +382,10 @@ class Answer:
             yield {"tool_calls": [{"index": 0, "function": {"arguments": part}}]}
 
     def _frame(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
-        return _data({"choices": [_choice(delta, finish)], **self.common})
+        choice = _choice(delta, finish)
+        if self.rivals and delta.get("content"):
+            choice["logprobs"] = _logprobs(delta["content"], self.rivals)
+        return _data({"choices": [choice], **self.common})
 
     def _last(self) -> bytes:
         """The reason for the end; timings, and beside them the usage where it was asked for."""
@@ -443,9 +447,21 @@ async def not_found(exchange: Exchange) -> None:
     await fail(exchange, 404, "File Not Found", "not_found_error")
 
 
-def _ends_with_two_of_ours(asked: Mapping[str, Any]) -> bool:
+def _cannot_be_meant(asked: Mapping[str, Any]) -> str:
+    """What is said of a request that no model is asked for; empty: it is in order."""
     last = asked.get("messages", [])[-2:]
-    return len(last) == 2 and all(message.get("role") == "assistant" for message in last)
+    if len(last) == 2 and all(message.get("role") == "assistant" for message in last):
+        return "Cannot have 2 or more assistant messages at the end of the list."
+    if asked.get("logprobs") and asked.get("tools") and asked.get("stream"):
+        return "logprobs is not supported with tools + stream"
+    return ""
+
+
+def _logprobs(text: str, rivals: int) -> dict[str, Any]:
+    """How sure the model was of a token, which is its own first rival."""
+    token = {"id": 1000, "token": text, "bytes": list(text.encode()), "logprob": -0.5}
+    others = [{**token, "id": 1000 + n, "logprob": -0.5 - n} for n in range(rivals)]
+    return {"content": [{**token, "top_logprobs": others}]}
 
 
 def _given(asked: Mapping[str, Any]) -> str:

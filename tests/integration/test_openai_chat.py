@@ -207,3 +207,214 @@ def test_a_reader_may_leave_a_job_that_goes_on_and_come_back(fleet: Fleet, clien
     stream.close()
     whole = client.chat.completions.retrieve(first.id, extra_query={"wait": 20})
     assert whole.choices[0].message.content == "".join(f" w{n}" for n in range(20))
+
+
+def test_a_conversation_too_long_for_every_model_is_the_callers_to_shorten(
+    fleet: Fleet, client: OpenAI
+) -> None:
+    for fake in (fleet.fast, fleet.tool, fleet.large):
+        fake.control(context=1)
+    with pytest.raises(openai.BadRequestError, match="the model's context") as caught:
+        client.chat.completions.create(**asking("Hi"), stream=True)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "messages")
+
+
+def test_a_field_that_cannot_be_honoured_is_refused_by_name(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="must be 1") as caught:
+        client.chat.completions.create(**asking("Hi"), n=2)
+    assert caught.value.param == "n"
+
+
+def test_a_field_that_nobody_knows_is_named_and_goes_nowhere(fleet: Fleet, client: OpenAI) -> None:
+    reply = client.chat.completions.with_raw_response.create(
+        **asking("Hi [[fake n=1]]"),
+        user="me",
+        store=True,
+        extra_body={"id_slot": 3, "priority": 0, "conversation_id": "talk"},
+    )
+    assert reply.headers["x-fleet-ignored"] == "id_slot"
+    assert sorted(fleet.fast.stats()["bodies"][-1]) == [
+        *("max_tokens", "messages", "stream", "stream_options"),
+    ]
+    assert fleet.stack.job(reply.headers["x-fleet-job-id"])["priority"] == 0
+
+
+def test_how_sure_the_model_was(fleet: Fleet, client: OpenAI) -> None:
+    whole = client.chat.completions.create(
+        **asking("Hi [[fake n=3]]", logprobs=True, top_logprobs=2)
+    )
+    assert whole.choices[0].logprobs
+    entries = whole.choices[0].logprobs.content or []
+    assert "".join(entry.token for entry in entries) == " w0 w1 w2"
+    assert [len(entry.top_logprobs) for entry in entries] == [2, 2, 2]
+    said = chunks(fleet, **asking("Hi [[fake n=3]]", logprobs=True))
+    told = [chunk["choices"][0]["logprobs"] for chunk in said[1:-2]]
+    streamed = [entry for one in told for entry in one["content"]]
+    assert [(entry["token"], entry["top_logprobs"]) for entry in streamed] == [
+        (f" w{n}", []) for n in range(3)
+    ]
+
+
+def test_a_model_lost_in_mid_answer_is_replaced_unseen_by_one_that_says_the_same(
+    fleet: Fleet,
+) -> None:
+    fleet.fast.control(cut=3, old=1)
+    said = chunks(fleet, **asking("Hi [[fake n=6]]"))
+    text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in said[:-1])
+    assert (text, said[-1]) == ("".join(f" w{n}" for n in range(6)), "[DONE]")
+    assert {chunk["model"] for chunk in said[:-1]} == {"fast"}
+
+
+def test_one_that_says_other_words_ends_the_stream_but_not_the_job(
+    fleet: Fleet, client: OpenAI
+) -> None:
+    fleet.fast.control(cut=3, old=1, marked=1)
+    fleet.tool.control(marked=1, tps=40)
+    stream = client.chat.completions.create(**asking("Hi [[fake n=20]]"), stream=True)
+    with pytest.raises(openai.APIError, match="the job goes on: /v1/jobs/job_") as caught:
+        list(stream)
+    assert caught.value.code == "answer_restarted"
+    job = fleet.stack.ended(stream.response.headers["x-fleet-job-id"])
+    assert (job["status"], job["model"]) == ("completed", "tool")
+
+
+def test_a_failure_in_mid_answer_raises_in_the_sdk(fleet: Fleet, client: OpenAI) -> None:
+    for fake in (fleet.fast, fleet.tool, fleet.large):
+        fake.control(error_event=2)
+    stream = client.chat.completions.create(**asking("Hi [[fake n=5]]"), stream=True)
+    with pytest.raises(openai.APIError, match="All models unavailable") as caught:
+        list(stream)
+    assert caught.value.code == "all_models_unavailable"
+
+
+def test_the_same_key_and_body_is_the_same_job(fleet: Fleet, client: OpenAI) -> None:
+    key = {"Idempotency-Key": f"once-{id(client)}"}
+    asked = asking("Hi [[fake n=5 tps=50 marked=1]]")
+    stream = client.chat.completions.create(**asked, stream=True, extra_headers=key)
+    first = next(iter(stream))
+    stream.close()  # who has a key comes back, so the job goes on
+    whole = client.chat.completions.create(**asked, extra_headers=key)
+    assert whole.id == first.id
+    again = client.chat.completions.create(**asked, stream=True, extra_headers=key)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in again)
+    assert text == whole.choices[0].message.content
+    with pytest.raises(openai.ConflictError, match="Idempotency-Key") as caught:
+        client.chat.completions.create(**asking("Other words"), extra_headers=key)
+    assert caught.value.response.headers["x-should-retry"] == "false"
+
+
+def test_an_answer_that_is_not_whole_yet_is_a_conflict(fleet: Fleet, client: OpenAI) -> None:
+    stream = client.chat.completions.create(**asking("Hi [[fake n=500 tps=20]]"), stream=True)
+    first = next(iter(stream))
+    with pytest.raises(openai.ConflictError, match="has not ended") as caught:
+        client.chat.completions.retrieve(first.id)
+    assert caught.value.response.headers["retry-after"] == "1"
+    fleet.stack.client.post(f"/v1/jobs/{first.id}/cancel")
+    with pytest.raises(openai.APIError) as ended:
+        list(stream)
+    assert ended.value.code == "cancelled"
+    with pytest.raises(openai.ConflictError, match="cancelled") as final:
+        client.chat.completions.retrieve(first.id)
+    assert final.value.response.headers["x-should-retry"] == "false"
+
+
+def test_what_is_not_there_is_not_found(client: OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="there is no job"):
+        client.chat.completions.retrieve("chatcmpl-" + "0" * 32)
+
+
+def test_the_job_is_the_same_by_every_name(fleet: Fleet, client: OpenAI) -> None:
+    posted = fleet.stack.post("Hi [[fake n=5]]")
+    fleet.stack.ended(posted)
+    for name in (posted, posted.replace("job_", "chatcmpl-")):
+        assert client.chat.completions.retrieve(name).choices[0].message.content == WORDS
+    whole = client.chat.completions.create(**asking("Hi [[fake n=5]]"))
+    kinds = [kind for _, kind, _ in fleet.stack.events(whole.id)]
+    assert kinds[-1] == "completed"
+
+
+def test_the_models_are_listed_with_what_they_can_do(client: OpenAI) -> None:
+    listed = {model.id: model.model_dump() for model in client.models.list()}
+    names = ["auto", "fast", "tool", "large", "gpt-4o", "openai/gpt-4o-mini"]
+    assert list(listed) == names
+    assert (listed["auto"]["kind"], listed["auto"]["context"]) == ("auto", 32768)
+    assert (listed["fast"]["kind"], listed["fast"]["context"]) == ("model", 4096)
+    assert listed["fast"]["capabilities"] == {"tools": True, "images": False}
+    assert listed["gpt-4o"]["alias_of"] == "auto"
+    for name in names:
+        assert client.models.retrieve(name).model_dump() == listed[name]
+    with pytest.raises(openai.NotFoundError, match="there are: auto, fast") as caught:
+        client.models.retrieve("gpt-9")
+    assert caught.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "openai/gpt-4o-mini"])
+def test_an_alias_is_as_good_as_what_it_means(fleet: Fleet, client: OpenAI, name: str) -> None:
+    whole = client.chat.completions.create(model=name, messages=[{"role": "user", "content": "Hi"}])
+    job = fleet.stack.job(whole.id)
+    assert job["asked_model"] == {"gpt-4o": "auto", "openai/gpt-4o-mini": "fast"}[name]
+    assert whole.model in ("fast", "tool", "large")
+
+
+def test_what_open_webui_sends(fleet: Fleet) -> None:
+    bearer = {"Authorization": "Bearer none"}
+    listed = fleet.stack.client.get("/v1/models", headers=bearer).json()
+    assert "auto" in [model["id"] for model in listed["data"]]
+    body = {
+        "stream": True,
+        "model": "fast",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+            {"role": "assistant", "content": ""},
+            *SAY,
+        ],
+        "stream_options": {"include_usage": True},
+        "metadata": {"chat_id": "c", "session_id": "s"},
+    }
+    url = "/v1/chat/completions"
+    with fleet.stack.client.stream("POST", url, json=body, headers=bearer) as reply:
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        lines = list(reply.iter_lines())
+    assert lines[-2:] == ["data: [DONE]", ""]
+    assert "x-fleet-ignored" not in reply.headers
+
+
+def test_what_langchain_sends(fleet: Fleet) -> None:
+    said = chunks(
+        fleet,
+        **asking("Weather? [[fake tool=1]]"),
+        temperature=0.7,
+        n=1,
+        tools=TOOLS,
+        tool_choice={"type": "function", "function": {"name": "get_weather"}},
+        parallel_tool_calls=False,
+        stream_options={"include_usage": True},
+        stop=None,
+        logprobs=False,
+    )
+    assert said[-1] == "[DONE]"
+    assert said[-2]["usage"]["total_tokens"] > 0
+    asked = fleet.fast.stats()["bodies"][-1]
+    assert asked["tool_choice"]["function"]["name"] == "get_weather"
+
+
+def test_what_curl_sends_without_a_content_type(fleet: Fleet) -> None:
+    reply = fleet.stack.client.post(
+        "/v1/chat/completions",
+        content=json.dumps(asking("Hi [[fake n=5]]")),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert reply.json()["choices"][0]["message"]["content"] == WORDS
+    assert reply.headers["x-fleet-job-id"]
+
+
+def test_an_empty_question_is_asked(client: OpenAI) -> None:
+    whole = client.chat.completions.create(
+        model="auto",
+        messages=[
+            {"role": "developer", "content": "Say hello."},
+            {"role": "user", "content": ""},
+        ],
+    )
+    assert whole.choices[0].message.content

@@ -1,5 +1,6 @@
 """The API is restarted: every open line ends well, at once, and its reader goes on elsewhere."""
 
+import json
 import signal
 import subprocess
 import threading
@@ -212,3 +213,32 @@ def test_fleet_api_ends_as_quickly(running: Stack) -> None:
     stop(running.processes["api"])
     reader.end()
     assert FAREWELL.format(job_id) in reader.lines
+
+
+def test_a_chat_completion_is_told_where_its_job_goes_on(running: Stack) -> None:
+    body = {
+        "model": "fast",
+        "messages": [{"role": "user", "content": "Hi [[fake n=40 tps=20]]"}],
+        "stream": True,
+    }
+    reader = Reading(running, "POST", "/v1/chat/completions", json=body)
+    wait_until(lambda: any('" w0"' in line for line in reader.lines), "the answer has begun")
+    stop(running.processes["api"])
+    reader.end()
+    error = json.loads(reader.lines[-2].removeprefix("data: "))["error"]
+    job_id = reader.headers["x-fleet-job-id"]
+    assert error["code"] == "server_restarting"
+    assert f"/v1/jobs/{job_id}" in error["message"]
+    restart(running)
+    assert running.ended(job_id)["status"] == "completed"
+
+
+def test_who_waits_for_a_whole_completion_is_told_to_come_back(running: Stack) -> None:
+    body = {"model": "fast", "messages": [{"role": "user", "content": "Hi [[fake n=40 tps=20]]"}]}
+    reader = Reading(running, "POST", "/v1/chat/completions", json=body)
+    wait_until(lambda: running.client.get("/v1/jobs?status=running").json()["jobs"], "it runs")
+    stop(running.processes["api"])
+    reader.end()
+    assert json.loads("".join(reader.lines))["error"]["code"] == "server_restarting"
+    restart(running)
+    assert running.ended(reader.headers["x-fleet-job-id"])["status"] == "completed"

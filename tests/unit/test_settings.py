@@ -1,5 +1,6 @@
 """Settings: one file, the environment over it, every mistake named."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,37 @@ def test_a_mistake_in_the_environment_is_named_too(
 
 
 SECRET = "s3cret-0123456789"
+
+
+def test_aliases_mean_names_that_there_are(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    aliases = {"gpt-4o": "auto", "openai/mini": "fast", "gpt-4": "large"}
+    monkeypatch.setenv("FLEET_API__ALIASES", json.dumps(aliases))
+    assert load(config).api.aliases == aliases
+
+
+@pytest.mark.parametrize(
+    ("alias", "target", "told"),
+    [
+        ("gpt-4o", "gpt-4", "'gpt-4o' means 'gpt-4', which is not here; there are: auto, fast"),
+        ("my-model", "fast", "'my-model' is a name already"),
+        ("auto", "fast", "'auto' is a name already"),
+        ("my model", "fast", "visible characters"),
+        ("", "fast", "visible characters"),
+    ],
+)
+def test_an_alias_that_says_nothing_is_a_mistake(
+    config: Path, monkeypatch: pytest.MonkeyPatch, alias: str, target: str, told: str
+) -> None:
+    monkeypatch.setenv("FLEET_API__ALIASES", json.dumps({alias: target}))
+    with pytest.raises(ConfigError) as caught:
+        load(config)
+    assert told in str(caught.value)
+
+
+def test_an_alias_may_mean_a_model_that_is_switched_off(config: Path) -> None:
+    off = SMALLEST.format("later", 8082) + "enabled = false\n"
+    config.write_text(config.read_text() + off + '[api.aliases]\n"gpt-9" = "later"\n')
+    assert load(config).api.aliases == {"gpt-9": "later"}
 
 
 def test_keys_of_callers_come_from_file_and_environment(
