@@ -11,6 +11,7 @@ from fleet.errors import InvalidRequest
 
 Table = dict[str, Any]
 
+STATUSES = ("in_progress", "completed", "incomplete")
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
 _ID = re.compile(r"[a-z]+_([0-9a-f]{32})_i?\d+")
 
@@ -30,12 +31,14 @@ def input_items(asked: Asked) -> list[Table]:
 def _shown(item: Table, digits: str, place: int) -> Table:
     kind = kind_of(item)
     made = f"{PREFIXES.get(kind, 'rs')}_{digits}_i{place}"
-    shown = item | {"id": item.get("id") or made, "type": kind}
+    own = item.get("id")
+    shown = item | {"id": own if isinstance(own, str) and own else made, "type": kind}
     if kind == "message":
         shown["content"] = _parts(shown["content"], shown["role"] == "assistant")
     if kind == "reasoning":
         return {"summary": [], **shown}
-    return shown | {"status": item.get("status") or "completed"}
+    status = item.get("status")
+    return shown | {"status": status if status in STATUSES else "completed"}
 
 
 def _parts(content: Any, answer: bool) -> list[Table]:

@@ -33,6 +33,8 @@ def _function(tool: Table, where: str) -> Table:
         )
     if not isinstance(tool.get("name"), str) or not tool["name"]:
         raise InvalidRequest(f"{where}.name: a function needs a name", param=f"{where}.name")
+    if not isinstance(tool.get("parameters") or {}, dict):
+        raise InvalidRequest(f"{where}.parameters: must be a JSON schema", param=where)
     return {"type": "function", "function": _some(tool, FUNCTION)}
 
 
@@ -81,8 +83,10 @@ def response_format(text_format: Any) -> Table | None:
     Raises:
         InvalidRequest: it is none.
     """
-    kind = text_format.get("type") if isinstance(text_format, dict) else text_format
-    if kind in (None, "text"):
+    if text_format is None:
+        return None
+    kind = text_format.get("type") if isinstance(text_format, dict) else None
+    if kind == "text":
         return None
     if kind == "json_object":
         return {"type": "json_object"}

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
@@ -211,6 +212,15 @@ def test_dropping_a_stream_cancels_it(fleet: Fleet) -> None:
     response_id = gone_after_a_token(fleet)
     fleet.stack.until_status(response_id, "cancelled")
     wait_until(lambda: busy(fleet.fast) == 0, "the slot is free")
+
+
+def test_who_stops_waiting_cancels_it(fleet: Fleet) -> None:
+    asked = {"model": "fast", "input": "Hi [[fake n=200 tps=20]]"}
+    with pytest.raises(httpx.ReadTimeout):
+        fleet.stack.client.post("/v1/responses", json=asked, timeout=1)
+    wait_until(lambda: busy(fleet.fast) == 0, "the slot is free")
+    [job] = fleet.stack.client.get("/v1/jobs", params={"limit": 1}).json()["jobs"]
+    assert job["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(

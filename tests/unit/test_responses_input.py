@@ -1,8 +1,11 @@
 """What a caller gives as input, and what a model reads of it."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openai.types.responses import ResponseItem
 from pydantic import TypeAdapter, ValidationError
 
@@ -241,6 +244,51 @@ def test_the_conversation_of_another_api_is_shown_as_items() -> None:
     assert [item["type"] for item in items] == [
         *("message", "message", "function_call", "function_call_output", "message", "message"),
     ]
+
+
+plain = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
+parts = st.fixed_dictionaries(
+    {"type": st.sampled_from(["input_text", "output_text", "refusal", "input_image", "x", 1])},
+    optional={
+        "text": plain,
+        "refusal": plain,
+        "image_url": st.sampled_from([PICTURE, "http://x", {}, None]),
+        "detail": st.sampled_from(["low", "auto"]),
+    },
+)
+contents = plain | st.lists(parts | plain, max_size=3)
+kinds = ["message", "function_call", "function_call_output", "reasoning", "item_reference", "x", []]
+anything = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(kinds),
+        "role": st.sampled_from(["user", "assistant", "system", "tool", {}]),
+        "content": contents,
+        "output": contents,
+        "id": plain | st.just([]),
+        "call_id": plain | st.sampled_from(["a", "b"]),
+        "name": plain,
+        "arguments": plain,
+        "status": plain | st.just("incomplete"),
+    },
+)
+
+
+@given(st.lists(anything, min_size=1, max_size=4))
+def test_any_items_are_refused_or_read_and_shown(items: list[dict[str, Any]]) -> None:
+    try:
+        asked_for(input=items)
+    except InvalidRequest:
+        return
+    for item in shown(items):
+        assert item["id"]
+
+
+@given(st.dictionaries(st.sampled_from(["text", "tool_choice", "tools", "reasoning"]), anything))
+def test_any_options_are_refused_or_read(options: dict[str, Any]) -> None:
+    for body in (options, {name: {"format": value} for name, value in options.items()}):
+        with suppress(InvalidRequest, ValidationError):
+            asked_for(**body)
 
 
 def test_pages_of_items_hold_each_item_once_in_either_order() -> None:
