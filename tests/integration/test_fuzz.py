@@ -23,18 +23,23 @@ from tests.support import Valkey
 
 KEY = "fuzz-key"
 #: Requests for each operation. The same ones in every run.
-EXAMPLES = 40
+EXAMPLES = 25
 #: Three in four ask for something that there is.
 LIKELY = sampled_from((True, True, True, False))
-#: What makes a body answerable. The document cannot demand it: one of two fields, a model of
-#: the catalogue, a bound of [limits].
 JOB = {"message": "Say hello", "messages": [], "model": "auto", "conversation_id": "c"}
+COMPLETION = {"messages": [{"role": "user", "content": "Hi"}], "model": "auto"}
+RESPONSE = {"input": "Hi", "model": "auto", "background": True}
+#: What makes a body answerable. The document cannot demand it: one of two fields, a model of
+#: the catalogue, a bound of [limits], a tool that can be called.
 ANSWERABLE: dict[str, dict[str, Any]] = {
     "/v1/jobs": JOB,
     "/api/chat/stream": JOB,
     "/v1/jobs/{job_id}/feedback": {"route": "fast"},
-    "/v1/chat/completions": {"messages": [{"role": "user", "content": "Hi"}], "model": "auto"},
+    "/v1/chat/completions": COMPLETION,
+    "/v1/responses": RESPONSE,
 }
+#: What an id in a path is the id of, by how the path begins.
+MAKERS = {"/v1/responses": RESPONSE, "/v1/chat/completions": COMPLETION, "/v1/jobs": JOB}
 #: Bounded by [limits] and by one another.
 TIMES = ("deadline_s", "start_timeout_s")
 #: No answer may take longer: the jobs' own are short, and nobody else holds a line open.
@@ -81,8 +86,8 @@ class Attack:
     operation: AnyOperation
     mode: GenerationMode
     stack: Stack
-    #: A job that is there: made-up ids are never found.
-    job_id: str
+    #: Of something that is there: made-up ids are never found.
+    known_id: str
     seen: Counter[int] = field(default_factory=Counter)
 
     def run(self) -> None:
@@ -111,9 +116,9 @@ class Attack:
             one()
 
     def _make_likely(self, case: AnyCase) -> None:
-        """The job (or the model) is there; a body that is allowed has something to say."""
+        """What is asked for is there; a body that is allowed has something to say."""
         for name in case.path_parameters:
-            case.path_parameters[name] = "auto" if name == "name" else self.job_id
+            case.path_parameters[name] = "auto" if name == "name" else self.known_id
         if self.mode.is_positive and isinstance(case.body, dict):
             case.body = case.body | ANSWERABLE.get(case.path, {})
             for name in TIMES:
@@ -126,9 +131,17 @@ class Attack:
         case.validate_response(answer, excluded_checks=EXCLUDED)
 
 
+def made(stack: Stack, path: str) -> str:
+    """The id of something that has ended, which a path like this is about."""
+    maker = next((start for start in MAKERS if path.startswith(start)), "/v1/jobs")
+    reply = stack.client.post(maker, json=MAKERS[maker])
+    assert reply.is_success, reply.text
+    made_id: str = reply.json()["id"]
+    stack.ended(made_id, timeout=5)
+    return made_id
+
+
 def test_whatever_is_sent_the_answer_is_one_that_the_document_knows(fuzzed: Stack) -> None:
-    job_id = fuzzed.post()
-    fuzzed.ended(job_id, timeout=5)
     document = schemathesis.openapi.from_dict(fuzzed.client.get("/openapi.json").json())
     # The key comes with every request; the check for forgotten guards takes it away by itself.
     document.config.generation.update(with_security_parameters=False)
@@ -137,7 +150,7 @@ def test_whatever_is_sent_the_answer_is_one_that_the_document_knows(fuzzed: Stac
     failures = []
     for operation in operations:
         for mode in GenerationMode:
-            attack = Attack(operation, mode, fuzzed, job_id)
+            attack = Attack(operation, mode, fuzzed, made(fuzzed, operation.path))
             try:
                 attack.run()
             except FailureGroup as failure:
