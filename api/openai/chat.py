@@ -24,7 +24,7 @@ from fleet.events import Event
 
 router = APIRouter()
 
-#: A whole answer needs no patience of its own: `RETRY_S` after a look, another one may do.
+#: Seconds after which another look at a job that has not ended may find its answer.
 RETRY_S = 1.0
 
 Disconnect = Annotated[Literal["continue", "cancel"] | None, Header(alias="x-fleet-on-disconnect")]

@@ -27,6 +27,7 @@ HINTS = frozenset(
     {
         "prediction",
         "prompt_cache_key",
+        "prompt_cache_options",
         "prompt_cache_retention",
         "safety_identifier",
         "service_tier",
@@ -41,6 +42,7 @@ SENT_BACK = frozenset({"annotations", "audio", "function_call", "reasoning_conte
 REFUSED = {
     "audio": "answers here are text; leave it out",
     "web_search_options": "nothing searches the web here; give a function in `tools` that does",
+    "moderation": "nothing moderates here; leave it out",
     "functions": "it is no longer served; send `tools`",
     "function_call": "it is no longer served; send `tool_choice`",
 }
@@ -112,6 +114,7 @@ class ChatRequest(JobRequest):
     modalities: list[str] = Field(default=["text"])
     audio: Any = None
     web_search_options: Any = None
+    moderation: Any = None
     functions: Any = None
     function_call: Any = None
 

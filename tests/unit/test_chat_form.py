@@ -3,12 +3,14 @@
 from typing import Any
 
 import pytest
+from openai.types.chat import ChatCompletionMessage
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from pydantic import ValidationError
 
 from api.body import within
 from api.envelope import mistake
 from api.openai.chat import cancels
-from api.openai.chat_form import ChatRequest
+from api.openai.chat_form import HINTS, SENT_BACK, ChatMessage, ChatRequest
 
 USER = {"role": "user", "content": "Hi"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -33,6 +35,13 @@ def refused(**body: Any) -> tuple[str, str]:
     with pytest.raises(ValidationError) as caught:
         asked(**body)
     return mistake(within({"messages": [USER], **body}, caught.value.errors()[0]))
+
+
+def test_every_field_of_openais_is_known() -> None:
+    theirs = set(CompletionCreateParamsBase.__annotations__)
+    assert theirs - set(ChatRequest.model_fields) - HINTS == set()
+    sent_back = set(ChatCompletionMessage.model_fields)
+    assert sent_back - set(ChatMessage.model_fields) - SENT_BACK == set()
 
 
 def test_nothing_unknown_reaches_a_model() -> None:
@@ -124,6 +133,7 @@ def test_formats() -> None:
         ({"modalities": ["text", "audio"]}, "modalities", "['text']"),
         ({"audio": {"voice": "x"}}, "audio", "leave it out"),
         ({"web_search_options": {}}, "web_search_options", "`tools`"),
+        ({"moderation": {"model": "x"}}, "moderation", "leave it out"),
         ({"functions": []}, "functions", "`tools`"),
         ({"function_call": "auto"}, "function_call", "`tool_choice`"),
         ({"stop": 5}, "stop", "string"),
