@@ -31,7 +31,7 @@ FINAL = (Conflict, DeadlineExceeded, JobCancelled)
 def error_response(error: FleetError) -> JSONResponse:
     """An error as a response; 429 and 503 say when to come back, as far as that is known."""
     headers = dict(error.headers)
-    shown = error.as_dict()
+    shown = error.body()
     if error.retry_after_s is not None:
         shown["retry_after_s"] = error.retry_after_s
     wait_s = 1 if error.retry_after_s is None and error.status == 503 else error.retry_after_s

@@ -63,7 +63,7 @@ class FleetError(Exception):
         super().__init__(self.message)
 
     def as_dict(self) -> dict[str, Any]:
-        """The error as it stands in every envelope, event and record."""
+        """The error as it stands in every event and record, and in most envelopes."""
         return {
             "message": self.message,
             "type": self.type,
@@ -71,6 +71,10 @@ class FleetError(Exception):
             "code": self.code,
             "fault": self.fault,
         }
+
+    def body(self) -> dict[str, Any]:
+        """The error as the body of an answer has it."""
+        return self.as_dict()
 
 
 class CallerError(FleetError):
@@ -108,7 +112,7 @@ class NoSuchResponse(CallerError):
     code = "response_not_found"
     status = 404
 
-    def as_dict(self) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
         """Exactly what OpenAI says of it."""
         return {"message": self.message, "type": self.type, "param": self.param, "code": None}
 

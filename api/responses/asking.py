@@ -1,4 +1,4 @@
-"""From a form to the job that it asks for. Pure."""
+"""From a form to the job that it asks for."""
 
 from collections.abc import Sequence
 from typing import Any

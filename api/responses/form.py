@@ -1,13 +1,11 @@
-"""The body of `POST /v1/responses`."""
+"""The body of `POST /v1/responses`. Pure."""
 
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Request
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from api.body import read
 from fleet.request import Bounded, Sampling
 
 LOGPROBS = "message.output_text.logprobs"
@@ -103,10 +101,3 @@ class ResponseForm(Sampling):
         yield from (f"include.{name}" for name in self.include or () if name != LOGPROBS)
         yield from (f"text.{name}" for name in self.text or {} if name != "format")
         yield from (f"reasoning.{name}" for name in self.reasoning or {} if name != "effort")
-
-
-async def _posted(request: Request) -> ResponseForm:
-    return await read(request, ResponseForm)
-
-
-Posted = Annotated[ResponseForm, Depends(_posted)]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.body import described
+from api.body import described, read
 from api.following import following
 from api.guard import Asking
 from api.jobs import ROUTED_S, IdempotencyKey, LastEventId
@@ -14,7 +14,7 @@ from api.outcome import outcome
 from api.posting import PostedJob, post
 from api.responses.asked import Asked
 from api.responses.asking import form_of, job_request
-from api.responses.form import Posted, ResponseForm
+from api.responses.form import ResponseForm
 from api.responses.input import items_of
 from api.responses.items import input_items, page, size_of
 from api.responses.previous import earlier, find, resolved
@@ -35,6 +35,12 @@ router = APIRouter()
 #: Seconds that a response which is not to be stored is kept after its end, for whoever reads it.
 KEEP_S = 600
 
+
+async def _posted(request: Request) -> ResponseForm:
+    return await read(request, ResponseForm)
+
+
+Posted = Annotated[ResponseForm, Depends(_posted)]
 OnDisconnect = Annotated[str | None, Header(alias="x-fleet-on-disconnect")]
 
 

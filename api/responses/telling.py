@@ -122,7 +122,7 @@ class Telling:
 
     def _call(self, delta: dict[str, Any]) -> list[Said]:
         said = self._only("call")
-        place = int(delta.get("index", 0))
+        place = int(delta.get("index") or 0)
         function = delta.get("function") or {}
         call = self._open.get(place)
         if not isinstance(call, Call):

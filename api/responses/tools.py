@@ -50,7 +50,7 @@ def chosen(choice: Any, tools: list[Table]) -> tuple[Any, list[Table]]:
         [found] = _named([choice], tools)
         return {"type": "function", "function": {"name": found["function"]["name"]}}, tools
     if choice.get("type") == "allowed_tools":
-        mode = choice.get("mode", "auto")
+        mode = choice.get("mode")
         if mode not in ("auto", "required"):
             raise InvalidRequest("tool_choice.mode: must be auto or required", param="tool_choice")
         return mode, _named(choice.get("tools"), tools)

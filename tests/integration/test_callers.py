@@ -107,6 +107,7 @@ def test_another_callers_response_is_as_unknown_as_none(door: Door) -> None:
     assert door.alice.post("/v1/responses", json=referring | {"background": True}).is_success
     assert door.bob.delete(f"/v1/jobs/{mine}").status_code == 404
     assert door.alice.get(f"/v1/responses/{mine}").json()["status"] == "queued"
+    assert door.alice.post(f"/v1/responses/{mine}/cancel").json()["status"] == "cancelled"
     assert door.alice.delete(f"/v1/jobs/{mine}").json()["deleted"]
     assert door.alice.get(f"/v1/responses/{mine}").status_code == 404
 

@@ -480,3 +480,13 @@ def test_a_chain_may_not_grow_beyond_what_one_body_may_have(fleet: Fleet, client
         ask(client, "x" * 700_000, previous_response_id=first.id)
     assert refused.value.status_code == 413
     assert "earlier turns" in refused.value.message
+    turns: Any = [{"role": "user", "content": "Hi"}] * 998
+    long = ask(client, turns)
+    assert ask(client, previous_response_id=long.id).status == "completed"
+    with pytest.raises(BadRequestError, match="messages: at most 1000"):
+        ask(client, turns[:2], previous_response_id=long.id)
+
+
+def test_an_order_for_a_reader_that_goes_is_one_of_two(client: OpenAI) -> None:
+    with pytest.raises(BadRequestError, match="must be continue or cancel"):
+        ask(client, extra_headers={"x-fleet-on-disconnect": "stay"})
