@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from api import envelope, feedback, health, jobs, webhooks
+from api import envelope, feedback, health, jobs, openapi, webhooks
 from api.anthropic import routes as messages
 from api.embeddings import routes as embeddings
 from api.guard import Guard
@@ -53,8 +53,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # The interactive pages load scripts from elsewhere; the document itself is at /openapi.json.
     app = FastAPI(
-        title="chat-fleet", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None
+        title="chat-fleet",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=openapi.operation_id,
     )
+    openapi.install(app)
     envelope.install(app)
     app.add_middleware(Guard, settings=chosen)
     if chosen.api.cors_origins:  # added last, so it is outermost: preflights carry no key

@@ -19,7 +19,8 @@ MISLABELLED = ("", "application/x-www-form-urlencoded", "text/plain")
 
 def described(form: type[BaseModel]) -> dict[str, Any]:
     """What a route tells OpenAPI, which cannot see that the body is read by hand."""
-    content = {"application/json": {"schema": form.model_json_schema()}}
+    schema = form.model_json_schema(ref_template="#/components/schemas/{model}")
+    content = {"application/json": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
 

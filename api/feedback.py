@@ -8,6 +8,7 @@ from api import views
 from api.body import Rated, described
 from api.guard import Asking
 from api.lookup import load, no_such
+from api.shapes import FeedbackTaken
 from api.state import Fleet
 from fleet.catalogue import Catalogue
 from fleet.errors import InvalidRequest
@@ -16,7 +17,11 @@ from fleet.request import FeedbackRequest
 router = APIRouter()
 
 
-@router.post("/v1/jobs/{job_id}/feedback", openapi_extra=described(FeedbackRequest))
+@router.post(
+    "/v1/jobs/{job_id}/feedback",
+    openapi_extra=described(FeedbackRequest),
+    responses={200: {"model": FeedbackTaken}},
+)
 async def give_feedback(
     job_id: str, feedback: Rated, fleet: Fleet, caller: Asking
 ) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from api.guard import trusted
 from api.problems import problems
+from api.shapes import HealthShown, ReadyShown
 from api.state import Fleet, State
 from fleet import __version__
 from fleet.catalogue import Model
@@ -19,7 +20,7 @@ from fleet.process import living_nodes
 router = APIRouter()
 
 
-@router.get("/health")
+@router.get("/health", responses={200: {"model": HealthShown}, 503: {"model": HealthShown}})
 async def health(request: Request, fleet: Fleet) -> JSONResponse:
     """200 `ok` or `degraded`, 503 `down`. Without the key only that word is told."""
     report = await look(fleet)
@@ -28,7 +29,7 @@ async def health(request: Request, fleet: Fleet) -> JSONResponse:
     return JSONResponse(shown, status)
 
 
-@router.get("/ready")
+@router.get("/ready", responses={200: {"model": ReadyShown}, 503: {"model": ReadyShown}})
 async def ready(request: Request, fleet: Fleet) -> JSONResponse:
     """200 if this process can take jobs, else 503. Without the key only the word is told."""
     reason = "This process is being stopped." if fleet.closing.begun else await _refusal(fleet)

@@ -11,6 +11,7 @@ from api.following import following
 from api.guard import Asking
 from api.lookup import awaited, glance, no_such
 from api.posting import post
+from api.shapes import Accepted, JobDeleted, JobList, JobShown, JobStatus
 from api.sse import EventStream, cursor
 from api.state import Fleet
 from api.wire import JobWire
@@ -31,7 +32,9 @@ ROUTED_S = 1.0
 PAGE, PAGES = 200, 10
 
 
-@router.post("/v1/jobs", status_code=202, openapi_extra=DESCRIBED)
+@router.post(
+    "/v1/jobs", status_code=202, openapi_extra=DESCRIBED, responses={202: {"model": Accepted}}
+)
 async def post_job(
     request: Posted, fleet: Fleet, caller: Asking, idempotency_key: IdempotencyKey = None
 ) -> JSONResponse:
@@ -42,7 +45,9 @@ async def post_job(
     return JSONResponse(body, 202, headers=posted.headers | location)
 
 
-@router.post("/api/chat/stream", openapi_extra=DESCRIBED)
+@router.post(
+    "/api/chat/stream", openapi_extra=DESCRIBED, status_code=200, response_class=EventStream
+)
 async def chat_stream(
     request: Posted, fleet: Fleet, caller: Asking, idempotency_key: IdempotencyKey = None
 ) -> Response:
@@ -62,7 +67,7 @@ async def chat_stream(
     )
 
 
-@router.get("/v1/jobs/{job_id}")
+@router.get("/v1/jobs/{job_id}", responses={200: {"model": JobShown}})
 async def get_job(
     job_id: str,
     fleet: Fleet,
@@ -78,7 +83,12 @@ async def get_job(
     return views.detail(job, fold(await fleet.ledger.read_all(job.id)))
 
 
-@router.get("/v1/jobs/{job_id}/events")
+@router.get(
+    "/v1/jobs/{job_id}/events",
+    status_code=200,
+    response_class=EventStream,
+    responses={204: {"description": "The job has ended, and the reader has seen it all."}},
+)
 async def get_events(
     job_id: str,
     fleet: Fleet,
@@ -106,7 +116,7 @@ async def get_events(
     )
 
 
-@router.post("/v1/jobs/{job_id}/cancel")
+@router.post("/v1/jobs/{job_id}/cancel", responses={200: {"model": JobStatus}})
 async def cancel_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any]:
     """End the job, whatever it is doing. Cancelling twice is the same as once."""
     job_id, _ = await glance(fleet, caller, job_id)
@@ -116,7 +126,7 @@ async def cancel_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any
     return {"id": job_id, "object": "job", "status": outcome[1]}
 
 
-@router.delete("/v1/jobs/{job_id}")
+@router.delete("/v1/jobs/{job_id}", responses={200: {"model": JobDeleted}})
 async def delete_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any]:
     """Forget the job and its words; one that has not ended is cancelled first."""
     job_id, _ = await glance(fleet, caller, job_id)
@@ -124,7 +134,7 @@ async def delete_job(job_id: str, fleet: Fleet, caller: Asking) -> dict[str, Any
     return {"id": job_id, "object": "job", "deleted": True}
 
 
-@router.get("/v1/jobs")
+@router.get("/v1/jobs", responses={200: {"model": JobList}})
 async def list_jobs(
     fleet: Fleet,
     caller: Asking,

@@ -111,21 +111,25 @@ class EventStream(Response):
                 await self._send_body(held, more=True)
 
     async def _write(self, body: bytes, *, more: bool = True) -> None:
+        if self._held is None and not self._turn.locked():  # the head is out: nobody else speaks
+            if body or not more:
+                await self._send_body(body, more=more)
+            return
         async with self._turn:
             if self._held is not None:
                 self._held.append(body)
             elif body or not more:
                 await self._send_body(body, more=more)
 
-    async def _send_body(self, body: bytes, *, more: bool) -> None:
-        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+    def _send_body(self, body: bytes, *, more: bool) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def _pump(self) -> None:
         spoke, ended = time.monotonic(), False
         async with aclosing(self._batches) as batches:
             async for events in batches:
                 body = self._wire.show(events)
-                if self._wire.settled():
+                if self._held is not None and self._wire.settled():
                     await self._begin()
                 if body:
                     await self._write(body)

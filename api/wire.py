@@ -69,7 +69,9 @@ class JobWire:
         for event in events:
             if event.kind == Kind.ROUTED:
                 self._said |= views.headers(event.payload())
-            self._waits = self._waits and event.kind != Kind.ROUTED and not event.terminal
+                self._waits = False
+            elif self._waits and event.terminal:
+                self._waits = False
         return "".join(map(frame, events)).encode()
 
     def farewell(self) -> bytes:

@@ -26,6 +26,9 @@ Closed = Annotated[
 Throughput = Annotated[
     bool, typer.Option("--throughput", help="Also one-token jobs and tokens per second.")
 ]
+Followers = Annotated[
+    int, typer.Option(min=0, help="What so many idle readers cost, instead of both ways.")
+]
 Seconds = Annotated[float, typer.Option(min=0.1, help="Length of each throughput measurement.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
 
@@ -46,6 +49,7 @@ def bench(
     closed: Closed = False,
     throughput: Throughput = False,
     seconds: Seconds = 5.0,
+    followers: Followers = 0,
     as_json: Json = False,
 ) -> None:
     """Measure what the fleet adds to its model server: the same load both ways, in turn."""
@@ -72,5 +76,6 @@ def bench(
         closed=closed,
         throughput=throughput,
         seconds=seconds,
+        followers=followers,
     )
     raise typer.Exit(run(wanted, as_json))

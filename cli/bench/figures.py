@@ -109,6 +109,19 @@ def level_figures(streams: int, direct: Tally, fleet: Tally) -> dict[str, Any]:
     }
 
 
+def crowd_figures(streams: int, without: Tally, among: Tally) -> dict[str, Any]:
+    """One level without and with idle readers. `ratio` is that of the median first tokens."""
+    ways = {"without": way_figures(without), "with": way_figures(among)}
+    alone, crowded = (ways[way]["ttft_ms"]["p50"] for way in ("without", "with"))
+    return {
+        "streams": streams,
+        **ways,
+        "ratio": round(crowded / alone, 3) if alone and crowded is not None else None,
+        "errors": len(without.errors) + len(among.errors),
+        "cpu_ms_per_job": {"without": cpu_per_job(without), "with": cpu_per_job(among)},
+    }
+
+
 def throughput_figures(one_token: Tally, flat_out: Tally) -> dict[str, Any]:
     """What the fleet does when nothing holds it back."""
     return {
@@ -137,5 +150,7 @@ def added(fleet: float | None, direct: float | None) -> float | None:
 
 def count_errors(figures: Mapping[str, Any]) -> int:
     """All that went wrong in a whole run."""
+    if crowd := figures.get("followers"):
+        return int(crowd["lost"] + sum(level["errors"] for level in crowd["levels"]))
     whole = sum(level["errors"] for level in figures["levels"])
     return int(whole + (figures["throughput"] or {}).get("errors", 0))

@@ -16,6 +16,8 @@ from cli.ports import free_ports
 from cli.supervisor import Supervisor
 
 MODEL = "bench"
+#: A model with one slot, for jobs that are to stand still.
+STILL = "still"
 #: The roles that are the fleet; the stub's cost is not the fleet's.
 _ROLES = ("api", "router", "worker", "valkey")
 #: Variables that lead to another fleet. Others, such as the log level, hold here too.
@@ -26,14 +28,18 @@ _ELSEWHERE = (
 
 
 @contextlib.contextmanager
-def private_fleet(upstream: str | None, slots: int) -> Iterator[Prepared]:
-    """Prepare a fleet in a folder that is gone afterwards; `upstream` None: with our stub."""
+def private_fleet(upstream: str | None, slots: int, followers: int = 0) -> Iterator[Prepared]:
+    """Prepare a fleet in a folder that is gone afterwards; `upstream` None: with our stub.
+
+    With `followers` it also has a model whose jobs stand still, so many of them.
+    """
     forget_other_fleets(os.environ)
     with TemporaryDirectory(prefix="fleet-bench-") as folder:
         port = free_ports(1)[0]
         address = upstream or f"http://127.0.0.1:{port}"
         config = Path(folder, "fleet.toml")
-        config.write_text(config_text(address, slots), encoding="utf-8")
+        still = still_text(address, followers) if followers else ""
+        config.write_text(config_text(address, slots) + still, encoding="utf-8")
         prepared = launch.prepare(Wishes(config, flower=False), Path(folder))
         yield prepared if upstream else with_stub(prepared, address, port)
 
@@ -41,6 +47,16 @@ def private_fleet(upstream: str | None, slots: int) -> Iterator[Prepared]:
 def config_text(upstream: str, slots: int) -> str:
     """The configuration: one model, pinned to its server."""
     return f'[api]\nport = 0\n\n[[models]]\nname = "{MODEL}"\nurl = "{upstream}"\nslots = {slots}\n'
+
+
+def still_text(upstream: str, followers: int) -> str:
+    """What the configuration has beside it when so many jobs are to stand still."""
+    room = followers + 1_000
+    return (
+        f'\n[[models]]\nname = "{STILL}"\nurl = "{upstream}"\nslots = 1\n'
+        "timeouts = { first_token_s = 86_400 }\n"
+        f"\n[limits]\nqueue_jobs = {room}\ncaller_jobs = {room}\n\n[workers]\ndrain_s = 0\n"
+    )
 
 
 def forget_other_fleets(environ: MutableMapping[str, str]) -> None:
@@ -58,5 +74,6 @@ def with_stub(prepared: Prepared, address: str, port: int) -> Prepared:
 
 def meter_of(supervisor: Supervisor) -> Meter:
     """Watches the processes of the fleet."""
-    pids = {str(child.spec.role): child.pid for child in supervisor.children.values()}
+    children = supervisor.children.values()
+    pids = {str(child.spec.role): child.pid for child in children if child.spec.name != STILL}
     return Meter({role: pid for role in _ROLES if (pid := pids[role]) is not None})

@@ -11,12 +11,42 @@ _PERCENTILES = ("p50", "p95", "p99")
 
 def level_table(level: Mapping[str, Any], what: str) -> Table:
     """One level: what each way took, and the difference."""
-    title = f"{level['streams']} streams, {what}"
+    table = _ways_table(f"{level['streams']} streams, {what}", level, ("direct", "fleet"))
+    added = level["added_ms"]
+    table.add_row("added", plus(added["p50"]), plus(added["p95"]), style="bold")
+    return table
+
+
+def crowd_table(level: Mapping[str, Any], what: str, count: int) -> Table:
+    """One level without and with idle readers, and the ratio."""
+    title = f"{level['streams']} streams, {what}; {count:,} idle readers"
+    table = _ways_table(title, level, ("without", "with"))
+    table.add_row("ratio", shown(level["ratio"]), style="bold")
+    return table
+
+
+def crowd_lines(crowd: Mapping[str, Any]) -> Iterable[str]:
+    """What idle readers cost beside the time of others."""
+    for level in crowd["levels"]:
+        for way, cpu in level["cpu_ms_per_job"].items():
+            yield cpu_line(f"CPU ms per job {way} them", cpu)
+    memory = ", ".join(
+        f"{role} {m['before_mb']:.0f}→{m['with_mb']:.0f}" for role, m in crowd["memory"].items()
+    )
+    yield f"Memory MB, without→with: {memory}"
+    each = crowd["added_mb"] * 1024 / crowd["count"]
+    yield (
+        f"{crowd['count']:,} idle readers: {crowd['added_mb']:+.1f} MB in the API ({each:.0f} KiB "
+        f"each), {crowd['lost']} lost; they came within {crowd['came_s']:.1f} s"
+    )
+
+
+def _ways_table(title: str, level: Mapping[str, Any], ways: Iterable[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.add_column("ms")
     for column in ("first token p50", "p95", "p99", "total p50", "gap p99", "lost", "jobs/s"):
         table.add_column(column, justify="right")
-    for name in ("direct", "fleet"):
+    for name in ways:
         way = level[name]
         table.add_row(
             name,
@@ -26,8 +56,6 @@ def level_table(level: Mapping[str, Any], what: str) -> Table:
             f"{way['lost']} of {way['requests']}",
             shown(way["jobs_per_s"]),
         )
-    added = level["added_ms"]
-    table.add_row("added", plus(added["p50"]), plus(added["p95"]), style="bold")
     return table
 
 

@@ -12,10 +12,11 @@ import uvloop
 from cli import launch, runstate
 from cli.ask import INTERRUPTED
 from cli.bench import report
+from cli.bench.crowd import Crowd, among, make_room
 from cli.bench.drive import Level, closed_loop, compare, measured, warm_up
 from cli.bench.figures import Tally, count_errors, level_figures, throughput_figures
 from cli.bench.load import HEADROOM, Load, real_load, stub_load
-from cli.bench.private import MODEL, meter_of, private_fleet
+from cli.bench.private import MODEL, STILL, meter_of, private_fleet
 from cli.bench.processes import Meter
 from cli.bench.targets import Direct, Fleet, Target
 from cli.client import find_api
@@ -54,6 +55,15 @@ class Wanted:
     closed: bool
     throughput: bool
     seconds: float
+    followers: int = 0
+
+    @property
+    def levels(self) -> list[Level]:
+        """How many streams at once, and how many requests for each."""
+        return [
+            Level(streams, self.requests or 15 * streams, self.rounds, self.closed)
+            for streams in self.streams
+        ]
 
     @property
     def load(self) -> Load:
@@ -85,6 +95,12 @@ class Wanted:
             raise ConfigError("--start needs a model server: --upstream URL, or --stub")
         if self.throughput and self.real:
             raise ConfigError("--throughput needs a stub: a real model would be what is measured")
+        if self.followers and not self.stub:
+            raise ConfigError("--followers needs --start --stub: their jobs must stand still")
+        if self.followers and (self.throughput or self.closed):
+            raise ConfigError("--followers goes neither with --throughput nor with --closed")
+        if self.followers and not self.load.reply_s:
+            raise ConfigError("--followers: flat-out replies of no length have no rate; set --tps")
 
 
 def run(wanted: Wanted, as_json: bool) -> int:
@@ -102,6 +118,12 @@ def run(wanted: Wanted, as_json: bool) -> int:
 
 def show(figures: dict[str, Any], what: str) -> None:
     """Tables, and the line that sums them up."""
+    if crowd := figures.get("followers"):
+        for level in crowd["levels"]:
+            out.print(report.crowd_table(level, what, crowd["count"]))
+        for line in report.crowd_lines(crowd):
+            _say(line)
+        return
     for level in figures["levels"]:
         out.print(report.level_table(level, what))
         _say(report.client_line(level))
@@ -126,12 +148,17 @@ def _with_private_fleet(wanted: Wanted) -> dict[str, Any] | None:
     figures: dict[str, Any] = {}
 
     async def work(prepared: Prepared, supervisor: Supervisor, probes: Probes) -> int:
+        meter = meter_of(supervisor)
+        if wanted.followers:
+            figures.update(await _among_followers(wanted, prepared.api_url, meter))
+            return 0
         upstream = wanted.upstream or prepared.facts.servers[MODEL].address
         fleet = Fleet(prepared.api_url, "", "auto")
-        figures.update(await measure(wanted, Direct(upstream, MODEL), fleet, meter_of(supervisor)))
+        figures.update(await measure(wanted, Direct(upstream, MODEL), fleet, meter))
         return 0
 
-    with private_fleet(wanted.upstream, slots) as prepared:
+    make_room(wanted.followers)
+    with private_fleet(wanted.upstream, slots, wanted.followers) as prepared:
         _note("Starting Valkey, router, worker and API …")
         _loop(launch.run(prepared, work, Announcer(quiet=True), verbose=False))
     return figures or None
@@ -164,15 +191,23 @@ def _loop(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
+async def _among_followers(wanted: Wanted, url: str, meter: Meter) -> dict[str, Any]:
+    fleet, still = Fleet(url, "", MODEL), Fleet(url, "", STILL)
+    _note(f"{wanted.followers} idle readers: without them, among them, without them again …")
+    crowd = Crowd(still)
+    figures = await among(fleet, crowd, wanted.followers, wanted.load, wanted.levels, meter)
+    fleet.close()
+    return {"machine": {"cpus": os.cpu_count()}, "followers": figures}
+
+
 async def measure(wanted: Wanted, direct: Direct, fleet: Fleet, meter: Meter) -> dict[str, Any]:
     """Every level, and the throughput if it was asked for."""
     idle, levels = meter.memory_mb(), []
-    for streams in wanted.streams:
-        level = Level(streams, wanted.requests or 15 * streams, wanted.rounds, wanted.closed)
-        _note(f"{streams} streams: {level.requests} requests each way …")
+    for level in wanted.levels:
+        _note(f"{level.streams} streams: {level.requests} requests each way …")
         tallies = await compare(direct, fleet, wanted.load, level, meter)
         _complain(direct, fleet, *tallies)
-        levels.append(level_figures(streams, *tallies))
+        levels.append(level_figures(level.streams, *tallies))
     throughput = await _throughput(fleet, wanted.seconds, meter) if wanted.throughput else None
     after = meter.memory_mb()
     fleet.close()

@@ -3,6 +3,7 @@
 import json
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from cli.bench.figures import Sample
@@ -159,14 +160,12 @@ class Fleet(Target):
         self._pool = Pool(self._place)
 
     async def _ask(self, load: Load) -> Sample:
-        body = _encoded(load.body(self._model))
-        post = self._place.request("POST", "/v1/jobs", body, _JSON, *self._key)
+        post = self._posting(load)
         # Both are there before the clock starts, as they are at any client that stays.
         posting, reading = await self._pool.take(), await self._pool.take()
         try:
             reply = FleetReply()
-            events = await self._post(posting, post)
-            request = self._place.request("GET", events, b"", _SSE, *self._key)
+            request = self._following(await self._post(posting, post))
             sample = reply.sample(await reading.ask(request, reply.feed), load)
         except BaseException:
             posting.close()
@@ -175,6 +174,29 @@ class Fleet(Target):
         self._pool.give(posting)
         self._pool.give(reading)
         return sample
+
+    async def follow(self, load: Load, take: Callable[[bytes], None]) -> None:
+        """Hand in a job, and take the bytes of its events as they come, to their end.
+
+        Raises:
+            Broken: the job was refused.
+            OSError: the connection broke.
+        """
+        connection = await Connection.open(self._place)
+        try:
+            events = await self._post(connection, self._posting(load))
+            status = await connection.ask(self._following(events), take)
+        finally:
+            connection.close()
+        if status != 200:
+            raise Broken(f"HTTP {status}")
+
+    def _posting(self, load: Load) -> bytes:
+        body = _encoded(load.body(self._model))
+        return self._place.request("POST", "/v1/jobs", body, _JSON, *self._key)
+
+    def _following(self, events: str) -> bytes:
+        return self._place.request("GET", events, b"", _SSE, *self._key)
 
     async def _post(self, connection: Connection, request: bytes) -> str:
         """Hand in the job; gives the path of its events."""

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.conftest import LEASE_S, MODEL
-from tests.integration.test_streams import real
-from tests.llama_client import Server
+from tests.real import llama_server
 from tests.stack import Stack, text_of
 from tests.support import Valkey, wait_until
 
@@ -23,10 +22,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("real")
     valkey = Valkey(folder)
     valkey.start()
-    with real(folder) as url:
-        server = Server(url)
-        wait_until(server.well, "the server has its model", 60)
-        server.close()
+    with llama_server(folder) as url:
         config = f"[workers]\nlease_s = {LEASE_S}\ndrain_s = 0\n"
         config += MODEL.format(name="fast", url=url, slots=2, context=1024)
         stack = Stack(folder, valkey.url, config)

@@ -11,9 +11,8 @@ from router.conversation import Conversation
 from router.counting import Counter
 from router.llm import DESCRIPTIONS, LlmClassifier
 from router.signals import read
-from tests.integration.test_streams import real
-from tests.llama_client import Server
-from tests.support import free_port, wait_until
+from tests.real import llama_server
+from tests.support import free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -21,10 +20,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
     folder: Path = tmp_path_factory.mktemp("router")
-    with real(folder) as url:
-        server = Server(url)
-        wait_until(server.well, "the server has its model", 60)
-        server.close()
+    with llama_server(folder) as url:
         yield Model.model_validate({"name": "fast", "url": url, "context": 512})
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from cli.bench import drive
+from cli.bench.crowd import Crowd
 from cli.bench.drive import Level, compare
 from cli.bench.figures import Tally
 from cli.bench.load import Load, stub_load, words
 from cli.bench.processes import Meter
-from cli.bench.targets import Direct
+from cli.bench.targets import Broken, Direct, Fleet
 from tests.conftest import FakeLlama
 from tests.support import start_process, stop_process, wait_for_line
 
@@ -76,6 +77,38 @@ def test_a_small_bench_measures_both_ways_and_loses_nothing(
     assert figures["throughput"]["one_token_jobs_per_s"] > 1
     assert figures["throughput"]["tokens_per_s"] > 100
     assert not list(tmp_path.glob("fleet-bench-*"))
+
+
+def test_idle_readers_are_counted_weighed_and_held_against_the_time_without_them(
+    tmp_path: Path,
+) -> None:
+    status, said, complained = bench(
+        tmp_path,
+        *("--start", "--stub", "--json", "--followers", "50", "--streams", "2"),
+        *("--requests", "4", "--tokens", "5", "--tps", "100", "--ttft-ms", "10"),
+    )
+    assert status == 0, complained
+    figures: dict[str, Any] = json.loads(said)
+    assert set(figures) == {"machine", "followers"}
+    crowd = figures["followers"]
+    assert (crowd["count"], crowd["lost"]) == (50, 0)
+    assert set(crowd["memory"]) == ROLES
+    api = crowd["memory"]["api"]
+    assert api["with_mb"] > api["before_mb"] > 1
+    assert crowd["added_mb"] == pytest.approx(api["with_mb"] - api["before_mb"], abs=0.11)
+    (level,) = crowd["levels"]
+    assert (level["without"]["requests"], level["with"]["requests"]) == (8, 4)
+    assert level["errors"] == 0
+    assert level["ratio"] > 0
+
+
+async def test_a_reader_that_cannot_stay_is_told_of(liar: Callable[[bytes], str]) -> None:
+    busy = b"HTTP/1.1 503 Oh\r\nContent-Length: 4\r\n\r\nfull"
+    crowd = Crowd(Fleet(liar(busy), "", "still"))
+    with pytest.raises(Broken, match="HTTP 503: full"):
+        await crowd.come(1)
+    assert crowd.lost == 1
+    await crowd.leave()
 
 
 def test_a_model_server_that_is_not_there_is_named_before_anything_starts(tmp_path: Path) -> None:

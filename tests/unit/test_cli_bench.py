@@ -6,17 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from cli.bench.crowd import HELD, make_room
 from cli.bench.figures import (
     Sample,
     Tally,
     count_errors,
+    crowd_figures,
     level_figures,
     spread,
     throughput_figures,
 )
 from cli.bench.load import arrivals, difference, levels, real_load, shares, stub_load, words
-from cli.bench.private import config_text, forget_other_fleets
+from cli.bench.private import config_text, forget_other_fleets, still_text
 from cli.bench.processes import clock_seconds
+from cli.bench.stub import orders_of
+from fleet.errors import ConfigError
 from fleet.settings import load as load_settings
 from router.intervals import percentile
 
@@ -127,6 +131,38 @@ def test_throughput_counts_whole_answers_only() -> None:
     assert (figures["one_token_jobs_per_s"], figures["tokens_per_s"]) == (2.0, 8)
     assert figures["cpu_ms_per_one_token_job"] == {"api": 2.0}
     assert count_errors({"levels": [], "throughput": figures}) == 1
+
+
+def test_what_idle_readers_cost_others_is_the_ratio_of_the_median_first_tokens() -> None:
+    without, among = (
+        Tally(samples(10, 20, 30)),
+        Tally(samples(25, 30, 99) + samples(1, error="cut")),
+    )
+    figures = crowd_figures(8, without, among)
+    assert (figures["ratio"], figures["errors"]) == (1.5, 1)
+    assert crowd_figures(8, without, Tally())["ratio"] is None
+    assert count_errors({"followers": {"lost": 2, "levels": [figures]}}) == 3
+
+
+def test_what_idle_readers_wait_for_takes_the_stub_longer_than_any_measurement() -> None:
+    assert orders_of(HELD.prompt.encode()).due(0) == 900
+
+
+def test_more_readers_than_the_machine_has_files_for_are_refused() -> None:
+    with pytest.raises(ConfigError, match="ulimit -Hn"):
+        make_room(10**12)
+
+
+def test_jobs_that_stand_still_have_a_model_and_room_of_their_own(tmp_path: Path) -> None:
+    config = tmp_path / "fleet.toml"
+    url = "http://127.0.0.1:9190"
+    config.write_text(config_text(url, 256) + still_text(url, 5_000))
+    settings = load_settings(config)
+    assert [(model.name, model.slots) for model in settings.models] == [
+        ("bench", 256),
+        ("still", 1),
+    ]
+    assert settings.limits.queue_jobs == settings.limits.caller_jobs == 6_000
 
 
 def test_the_private_fleet_has_one_model_on_the_given_server(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from cli.bench import report, run
-from cli.bench.figures import Sample, Tally, level_figures
+from cli.bench.figures import Sample, Tally, crowd_figures, level_figures
 from cli.bench.processes import Meter
 from cli.bench.run import Wanted
 from fleet.errors import ConfigError
@@ -54,6 +54,31 @@ def test_the_table_shows_both_ways_and_the_difference() -> None:
     assert rows["fleet"][:3] == ["22.50", "22.50", "22.50"]
     assert rows["added"] == ["+2.50", "+2.50"]
     assert "0 of 1" in text
+
+
+def test_idle_readers_are_shown_with_what_each_of_them_costs() -> None:
+    without = Tally([Sample((20.0, 40.0), 41.0, 2)], 1.0, 0.001, {"api": 0.002})
+    among = Tally([Sample((25.0, 45.0), 46.0, 2)], 1.0, 0.001, {"api": 0.003})
+    crowd = {
+        "count": 1_024,
+        "lost": 0,
+        "came_s": 2.04,
+        "memory": {"api": {"before_mb": 60.0, "with_mb": 90.0}},
+        "added_mb": 30.0,
+        "levels": [crowd_figures(8, without, among)],
+    }
+    screen = Console(file=io.StringIO(), width=100)
+    screen.print(report.crowd_table(crowd["levels"][0], WANTED.what, 1_024))  # type: ignore[index]
+    text: str = screen.file.getvalue()  # type: ignore[attr-defined]
+    assert "1,024 idle readers" in text
+    rows = {cells[0]: cells[1:] for line in text.splitlines() if (cells := line.split())}
+    assert (rows["without"][0], rows["with"][0], rows["ratio"]) == ("20.00", "25.00", ["1.25"])
+    assert list(report.crowd_lines(crowd)) == [
+        "CPU ms per job without them: api 2.00; together 2.00 ms",
+        "CPU ms per job with them: api 3.00; together 3.00 ms",
+        "Memory MB, without→with: api 60→90",
+        "1,024 idle readers: +30.0 MB in the API (30 KiB each), 0 lost; they came within 2.0 s",
+    ]
 
 
 def test_the_table_of_a_level_that_failed_has_dashes() -> None:
@@ -114,6 +139,9 @@ def test_everything_is_shown_on_the_screen(
         ({"upstream": "http://127.0.0.1:1"}, "--upstream"),
         ({"api": "http://127.0.0.1:1"}, "--api"),
         ({"stub": False}, "--start needs a model server"),
+        ({"stub": False, "upstream": "http://127.0.0.1:1", "followers": 9}, "--followers needs"),
+        ({"followers": 9, "throughput": True}, "--throughput"),
+        ({"followers": 9, "tokens": 1, "ttft_ms": 0.0}, "--tps"),
         ({"stub": False, "start": False, "real": True, "throughput": True}, "--throughput"),
     ],
 )
