@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from api import views
 from api.body import Posted, described
 from api.following import following
 from api.guard import Asking
+from api.heads import IdempotencyKey, LastEventId, on_gone
 from api.lookup import awaited, glance, no_such
 from api.posting import post
 from api.shapes import Accepted, JobDeleted, JobList, JobShown, JobStatus
@@ -23,8 +24,6 @@ from fleet.request import JobRequest
 router = APIRouter()
 
 DESCRIBED = described(JobRequest)
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
-LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 
 #: Seconds that the head of a stream waits for the word where the job goes.
 ROUTED_S = 1.0
@@ -54,7 +53,6 @@ async def chat_stream(
     """Make a job and stream its events in the same response."""
     posted = await post(fleet, caller, request, idempotency_key)
     job_id = posted.job_id
-    cancels = request.on_disconnect == "cancel"
     return EventStream(
         job_id,
         following(fleet, job_id, -1),
@@ -63,7 +61,7 @@ async def chat_stream(
         closing=fleet.closing,
         hold_s=ROUTED_S,
         headers=posted.headers,
-        on_gone=(lambda: fleet.ledger.cancel(job_id)) if cancels else None,
+        on_gone=on_gone(fleet, job_id, request.on_disconnect == "cancel"),
     )
 
 

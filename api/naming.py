@@ -17,6 +17,12 @@ def known(aliases: Mapping[str, str], catalogue: Catalogue) -> tuple[str, ...]:
     return (*own, *(alias for alias, target in aliases.items() if target in own))
 
 
+def listed(aliases: Mapping[str, str], catalogue: Catalogue) -> tuple[str, ...]:
+    """Every name of a model, those of the embedding models and of their aliases too."""
+    embedding = (a for a, target in aliases.items() if target in catalogue.embedders)
+    return (*known(aliases, catalogue), *catalogue.embedders, *embedding)
+
+
 def no_such(name: str, aliases: Mapping[str, str], catalogue: Catalogue) -> NoSuchModel:
     """The error for a name that nobody answers to."""
     why, there_are = _why_not(catalogue, meant(aliases, name)), known(aliases, catalogue)

@@ -124,8 +124,7 @@ def _purse(
 def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
     """Hold a request against the limits, and the models that the caller may use."""
     limits = state.settings.limits
-    if request.model not in catalogue.addressable:
-        raise no_such(request.model, state.settings.api.aliases, catalogue)
+    check_name(state, request.model, catalogue)
     _check_sizes(request, limits)
     if (request.deadline_s or 0) > limits.deadline_s:
         raise InvalidRequest(
@@ -138,6 +137,13 @@ def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
         )
     if has_images(request.for_model()):
         _check_eyes(request, catalogue)
+
+
+def check_name(state: State, name: str, catalogue: Catalogue) -> None:
+    """Refuse a model that there is not, or not for this caller."""
+    aliases = state.settings.api.aliases
+    if meant(aliases, name) not in catalogue.addressable:
+        raise no_such(name, aliases, catalogue)
 
 
 def _check_sizes(request: JobRequest, limits: Limits) -> None:

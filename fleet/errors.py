@@ -345,7 +345,8 @@ class ConfigError(FleetFault):
 
 def revived(told: Mapping[str, Any]) -> FleetError:
     """The error that `FleetError.as_dict` has told, as far as its code and type are known."""
-    kind = _by_code_and_type().get((str(told.get("code")), str(told.get("type"))), ModelError)
+    code, known = str(told.get("code")), _by_code_and_type()
+    kind = known.get((code, str(told.get("type"))), known.get((code, ""), ModelError))
     error = kind.__new__(kind)
     FleetError.__init__(error, str(told.get("message") or ""), param=told.get("param"))
     return error
@@ -356,6 +357,6 @@ def _by_code_and_type() -> dict[tuple[str, str], type[FleetError]]:
     found, left = {}, [FleetError]
     while left:
         kind = left.pop()
-        found[kind.code, kind.type] = kind
+        found[kind.code, kind.type] = found[kind.code, ""] = kind
         left += kind.__subclasses__()
     return found

@@ -139,20 +139,6 @@ class Sampling(BaseModel):
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
 
-    @field_validator("top_logprobs")
-    @classmethod
-    def _of_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value and not info.data.get("logprobs"):
-            raise ValueError("set logprobs to true beside it")
-        return value
-
-    @field_validator("tools")
-    @classmethod
-    def _not_beside_logprobs(cls, value: Any, info: ValidationInfo) -> Any:
-        if value and info.data.get("logprobs"):
-            raise ValueError("not together with logprobs: a llama-server streams one or the other")
-        return value
-
 
 class WebhookTable(BaseModel):
     """A webhook as a table."""
@@ -191,6 +177,20 @@ class JobRequest(Sampling):
     conversation_id: str | None = None
     #: URL that is told of the job's end, or `{url}`.
     webhook: Webhook | None = None
+
+    @field_validator("top_logprobs")
+    @classmethod
+    def _of_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and not info.data.get("logprobs"):
+            raise ValueError("set logprobs to true beside it")
+        return value
+
+    @field_validator("tools")
+    @classmethod
+    def _not_beside_logprobs(cls, value: Any, info: ValidationInfo) -> Any:
+        if value and info.data.get("logprobs"):
+            raise ValueError("not together with logprobs: a llama-server streams one or the other")
+        return value
 
     @field_validator("conversation_id")
     @classmethod

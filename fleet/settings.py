@@ -227,7 +227,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _aliases_mean_something(self) -> Self:
-        own = {*self.catalogue.addressable, *self.catalogue.named}
+        own = {*self.catalogue.addressable, *self.catalogue.named, *self.catalogue.embedders}
         for alias, target in self.api.aliases.items():
             if self.models and target not in own:
                 raise ValueError(

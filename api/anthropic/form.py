@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from api.anthropic.tools import Choice, Tool, chosen, functions
 from api.anthropic.turns import Turn, Words, messages
 from fleet.errors import InvalidRequest
-from fleet.request import Bounded, JobRequest, Share
+from fleet.request import Bounded, JobRequest, Share, Webhook
 
 #: Fields without a meaning here whose loss nobody notices.
 _MARKERS = frozenset({"cache_control", "service_tier"})
@@ -72,6 +72,7 @@ class MessagesRequest(BaseModel):
     start_timeout_s: float | None = None
     conversation_id: str | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
+    webhook: Webhook | None = None
 
     @property
     def thinks_aloud(self) -> bool:
@@ -113,7 +114,7 @@ class MessagesRequest(BaseModel):
             "deadline_s": self.deadline_s,
             "start_timeout_s": self.start_timeout_s,
             "conversation_id": self.conversation_id,
-            "on_disconnect": self.on_disconnect or "cancel",
+            "webhook": self.webhook,
         }
         try:
             return JobRequest.model_validate(wanted)
@@ -135,6 +136,12 @@ class MessagesRequest(BaseModel):
     def _metadata(self) -> dict[str, str]:
         user = self.metadata.user_id if self.metadata else None
         return {"user_id": user} if user else {}
+
+
+class CountRequest(MessagesRequest):
+    """The body of `POST /v1/messages/count_tokens`."""
+
+    max_tokens: Annotated[int, Field(ge=1)] = 1
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:

@@ -1,28 +1,25 @@
 """`POST /v1/messages`: Anthropic's form of a job, streamed or whole."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from api.anthropic import view
-from api.anthropic.form import MessagesRequest
+from api.anthropic.form import CountRequest, MessagesRequest
 from api.anthropic.wire import MessagesWire
 from api.body import described, read
 from api.following import following
 from api.guard import Asking
-from api.posting import post
-from api.sse import EventStream
+from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
+from api.posting import check_name, post
+from api.sse import EventStream, OnGone
 from api.state import Fleet, State
 from api.whole import Shown, Whole
 from fleet.events import Event
+from fleet.tokens import prompt_tokens
 
 router = APIRouter()
-
-IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
-OnDisconnect = Annotated[
-    Literal["continue", "cancel"] | None, Header(alias="x-fleet-on-disconnect")
-]
 
 
 async def _posted(request: Request) -> MessagesRequest:
@@ -46,21 +43,31 @@ async def create_message(
     headers = dict(posted.headers)
     if asked.ignored:
         headers["x-fleet-ignored"] = asked.ignored
-    cancels = (on_disconnect or request.on_disconnect) == "cancel"
-    on_gone = _cancel(fleet, posted.job_id) if cancels else None
+    ends = cancels(asked.on_disconnect, on_disconnect, idempotency_key)
     answer = _stream if asked.stream else _whole
-    return answer(fleet, posted.job_id, asked, headers, on_gone)
+    return answer(fleet, posted.job_id, asked, headers, on_gone(fleet, posted.job_id, ends))
 
 
-OnGone = Callable[[], Awaitable[object]] | None
+async def _counted(request: Request) -> CountRequest:
+    return await read(request, CountRequest)
 
 
-def _cancel(fleet: State, job_id: str) -> Callable[[], Awaitable[object]]:
-    return lambda: fleet.ledger.cancel(job_id)
+@router.post("/v1/messages/count_tokens", openapi_extra=described(CountRequest))
+async def count_tokens(
+    asked: Annotated[CountRequest, Depends(_counted)], fleet: Fleet, caller: Asking
+) -> dict[str, int]:
+    """Roughly the tokens of a prompt: which model will read it is not known yet."""
+    request = asked.job()
+    check_name(fleet, request.model, fleet.settings.catalogue.only(caller.models))
+    return {"input_tokens": prompt_tokens(request.for_model())}
 
 
 def _stream(
-    fleet: State, job_id: str, asked: MessagesRequest, headers: dict[str, str], on_gone: OnGone
+    fleet: State,
+    job_id: str,
+    asked: MessagesRequest,
+    headers: dict[str, str],
+    gone: OnGone | None,
 ) -> Response:
     """The head waits for the first words, but no longer than a stream may be silent."""
     return EventStream(
@@ -71,12 +78,16 @@ def _stream(
         closing=fleet.closing,
         hold_s=fleet.settings.api.ping_s,
         headers=headers,
-        on_gone=on_gone,
+        on_gone=gone,
     )
 
 
 def _whole(
-    fleet: State, job_id: str, asked: MessagesRequest, headers: dict[str, str], on_gone: OnGone
+    fleet: State,
+    job_id: str,
+    asked: MessagesRequest,
+    headers: dict[str, str],
+    gone: OnGone | None,
 ) -> Response:
     def show(events: Sequence[Event]) -> Shown:
         body: dict[str, Any]
@@ -89,5 +100,5 @@ def _whole(
         show,
         closing=fleet.closing,
         headers=headers,
-        on_gone=on_gone,
+        on_gone=gone,
     )

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import InvalidRequest, NoSuchModel, ServerFailed
 from fleet.request import Bounded
+from fleet.tokens import estimate_tokens
 
 #: A text, or the tokens of one.
 Input = str | list[int]
@@ -54,6 +55,11 @@ class EmbeddingsRequest(BaseModel):
             if not isinstance(one, str) and not _tokens(one):
                 raise ValueError(f"input {number} is neither a text nor a list of tokens")
         return inputs
+
+    @property
+    def tokens(self) -> int:
+        """Roughly how many tokens the inputs have."""
+        return sum(estimate_tokens(one) if isinstance(one, str) else len(one) for one in self.input)
 
 
 def _tokens(given: Any) -> bool:

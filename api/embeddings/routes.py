@@ -12,6 +12,7 @@ from api.closing import Closing
 from api.embeddings.form import Embedded, EmbeddingsRequest, embedder
 from api.embeddings.server import Embedder
 from api.guard import Asking
+from api.naming import meant
 from api.sse import gone
 from api.state import Fleet
 from fleet.errors import InvalidRequest, Restarting
@@ -34,16 +35,18 @@ async def create_embeddings(
     most = fleet.settings.limits.inputs
     if len(asked.input) > most:
         raise InvalidRequest(f"input: at most {most} ([limits] inputs)", param="input")
-    model = embedder(fleet.settings.catalogue.only(caller.models), asked.model)
+    name = meant(fleet.settings.api.aliases, asked.model)
+    model = embedder(fleet.settings.catalogue.only(caller.models), name)
     asking = fleet.embedders[model.name]
     _check_length(asked, asking)
+    left = await fleet.ledger.charge(caller, asked.tokens)
     answer = await _while_there(request, fleet.closing, asking, asked)
     if answer is None:
         return Response(status_code=499)  # nobody is there to read it
     _check_length(asked, asking)
     return StreamingResponse(
         _in_turns(answer.body(model.name, asked.encoding_format)),
-        headers={"x-fleet-model": model.name},
+        headers={"x-fleet-model": model.name, **left},
         media_type="application/json",
     )
 

@@ -1,15 +1,15 @@
 """OpenAI's chat completions, for clients of theirs as they are."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from api.body import described, read
 from api.following import following
 from api.guard import Asking
-from api.jobs import IdempotencyKey
+from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
 from api.lookup import awaited
 from api.openai.chat_form import ChatRequest
 from api.openai.chat_shape import completion, in_openais_words
@@ -27,8 +27,6 @@ router = APIRouter()
 #: Seconds after which another look at a job that has not ended may find its answer.
 RETRY_S = 1.0
 
-Disconnect = Annotated[Literal["continue", "cancel"] | None, Header(alias="x-fleet-on-disconnect")]
-
 
 async def _asked(request: Request) -> ChatRequest:
     return await read(request, ChatRequest)
@@ -40,19 +38,19 @@ async def create_completion(
     fleet: Fleet,
     caller: Asking,
     idempotency_key: IdempotencyKey = None,
-    on_disconnect: Disconnect = None,
+    on_disconnect: OnDisconnect = None,
 ) -> Response:
     """Answer, in one piece or as a stream."""
     posted = await post(fleet, caller, request, idempotency_key, api="chat")
     job_id, tops = posted.job_id, request.top_logprobs or 0
     ignored = {"x-fleet-ignored": request.ignored} if request.ignored else {}
-    leaves = cancels(request, on_disconnect, idempotency_key)
+    field = request.on_disconnect if "on_disconnect" in request.model_fields_set else None
+    gone = on_gone(fleet, job_id, cancels(field, on_disconnect, idempotency_key))
     batches = following(fleet, job_id, -1)
     headers = posted.headers | ignored
-    on_gone = (lambda: fleet.ledger.cancel(job_id)) if leaves else None
     if not request.stream:
         show = Completion(job_id, tops)
-        return Whole(job_id, batches, show, closing=fleet.closing, headers=headers, on_gone=on_gone)
+        return Whole(job_id, batches, show, closing=fleet.closing, headers=headers, on_gone=gone)
     ping_s = fleet.settings.api.ping_s
     return EventStream(
         job_id,
@@ -62,7 +60,7 @@ async def create_completion(
         closing=fleet.closing,
         hold_s=ping_s,
         headers=headers,
-        on_gone=on_gone,
+        on_gone=gone,
     )
 
 
@@ -80,15 +78,6 @@ async def get_completion(
     show = Completion(job.id, job.request.get("top_logprobs") or 0)
     shown = show(await fleet.ledger.read_all(job.id))
     return JSONResponse(shown.body, headers={"x-fleet-job-id": job.id, **shown.headers})
-
-
-def cancels(request: ChatRequest, header: str | None, idempotency_key: str | None) -> bool:
-    """Whether the job ends when its reader goes away: as it was said, else unless the reader
-    has a key to come back with.
-    """
-    if "on_disconnect" in request.model_fields_set:
-        return request.on_disconnect == "cancel"
-    return header == "cancel" if header else idempotency_key is None
 
 
 class Completion:

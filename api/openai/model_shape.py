@@ -14,7 +14,7 @@ def shown(
 ) -> dict[str, Any]:
     """The entry of a name that is known; `since`: when it came to be, as OpenAI wants it said."""
     target = meant(aliases, name)
-    model = catalogue.get(target)
+    model = catalogue.embedders.get(target) or catalogue.get(target)
     single = model if model and model.enabled else None
     kind = "model" if single else "auto" if target == "auto" else "route"
     entry = {"id": name, "object": "model", "created": since}
@@ -34,10 +34,12 @@ def _able(models: list[Model]) -> dict[str, Any]:
     return {
         "models": [model.name for model in models],
         "roles": list(dict.fromkeys(role for model in models for role in model.roles)),
-        "context": max(model.context for model in models),
-        "max_tokens": max(model.max_tokens for model in models),
+        "context": max((model.context for model in models), default=0),
+        "max_tokens": max((model.max_tokens for model in models), default=0),
         "capabilities": {
-            "tools": any(model.tools for model in models),
+            "chat": any(model.task == "chat" for model in models),
+            "tools": any(model.task == "chat" and model.tools for model in models),
             "images": any(model.images for model in models),
+            "embeddings": any(model.task == "embedding" for model in models),
         },
     }

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from api.guard import Asking
-from api.naming import known, no_such
+from api.naming import listed, no_such
 from api.openai.model_shape import shown
 from api.state import Fleet
 
@@ -21,7 +21,7 @@ async def list_models(fleet: Fleet, caller: Asking) -> dict[str, Any]:
     """Every name that the caller may ask for."""
     catalogue = fleet.settings.catalogue.only(caller.models)
     aliases = fleet.settings.api.aliases
-    data = [shown(name, aliases, catalogue, SINCE) for name in known(aliases, catalogue)]
+    data = [shown(name, aliases, catalogue, SINCE) for name in listed(aliases, catalogue)]
     return {"object": "list", "data": data}
 
 
@@ -30,6 +30,6 @@ async def get_model(name: str, fleet: Fleet, caller: Asking) -> dict[str, Any]:
     """One of them."""
     catalogue = fleet.settings.catalogue.only(caller.models)
     aliases = fleet.settings.api.aliases
-    if name not in known(aliases, catalogue):
+    if name not in listed(aliases, catalogue):
         raise no_such(name, aliases, catalogue)
     return shown(name, aliases, catalogue, SINCE)

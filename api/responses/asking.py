@@ -39,6 +39,7 @@ def job_request(
         "deadline_s": form.deadline_s,
         "start_timeout_s": form.start_timeout_s,
         "metadata": form.metadata or {},
+        "webhook": form.webhook,
         "conversation_id": form.conversation_id or conversation_id or None,
     }
     try:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from fleet.request import Bounded, Sampling
+from fleet.request import Bounded, Sampling, Webhook
 
 LOGPROBS = "message.output_text.logprobs"
 #: Names that the head of an answer may repeat, and how many of them.
@@ -62,6 +62,7 @@ class ResponseForm(Sampling):
     start_timeout_s: Annotated[float, Field(gt=0)] | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
     conversation_id: str | None = None
+    webhook: Webhook | None = None
 
     @field_validator("conversation")
     @classmethod

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from api.body import described, read
 from api.following import following
 from api.guard import Asking
-from api.jobs import ROUTED_S, IdempotencyKey, LastEventId
+from api.heads import IdempotencyKey, LastEventId, OnDisconnect, cancels, on_gone
+from api.jobs import ROUTED_S
 from api.outcome import outcome
 from api.posting import PostedJob, post
 from api.responses.asked import Asked
@@ -41,7 +42,6 @@ async def _posted(request: Request) -> ResponseForm:
 
 
 Posted = Annotated[ResponseForm, Depends(_posted)]
-OnDisconnect = Annotated[str | None, Header(alias="x-fleet-on-disconnect")]
 
 
 @router.post("/v1/responses", openapi_extra=described(ResponseForm))
@@ -53,7 +53,6 @@ async def create_response(
     on_disconnect: OnDisconnect = None,
 ) -> Response:
     """Make a response: wait for it, stream it, or let it come in the background."""
-    stays = _stays(form, on_disconnect)
     items = await resolved(fleet, caller, items_of(form.input))
     request = await _request(fleet, caller, form, items)
     kept = form_of(form, items)
@@ -65,7 +64,8 @@ async def create_response(
     )
     asked = Asked(posted.job_id, request.model, request.for_model(), kept, request.metadata)
     head = posted.headers | _naming(form.ignored())
-    gone: OnGone | None = None if stays else lambda: fleet.ledger.cancel(posted.job_id)
+    ends = not form.background and cancels(form.on_disconnect, on_disconnect, idempotency_key)
+    gone = on_gone(fleet, posted.job_id, ends)
     if form.stream:
         return _streamed(fleet, asked, head, gone)
     if form.background:
@@ -77,15 +77,6 @@ async def create_response(
         headers=head,
         on_gone=gone,
     )
-
-
-def _stays(form: ResponseForm, header: str | None) -> bool:
-    """Whether the job goes on when its reader goes away."""
-    if header not in (None, "continue", "cancel"):
-        raise InvalidRequest(
-            "x-fleet-on-disconnect: must be continue or cancel", param="x-fleet-on-disconnect"
-        )
-    return bool(form.background) or (form.on_disconnect or header) == "continue"
 
 
 async def _request(

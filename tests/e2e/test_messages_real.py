@@ -8,20 +8,10 @@ import pytest
 from anthropic import Anthropic
 from pydantic import BaseModel, Field
 
-from tests.integration.test_streams import real
-from tests.llama_client import Server
 from tests.stack import Stack
-from tests.support import Valkey, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
-CONFIG = """
-[[models]]
-name = "fast"
-url = "{url}"
-slots = 2
-context = 512
-"""
 TURNS: Any = [
     {"role": "user", "content": "What is the capital of France?"},
     {"role": "assistant", "content": [{"type": "text", "text": "It is Paris."}]},
@@ -31,24 +21,13 @@ GREEDY: Any = {"temperature": 0, "conversation_id": "capitals"}
 
 
 @pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anthropic]:
-    folder = tmp_path_factory.mktemp("messages")
-    valkey = Valkey(folder)
-    valkey.start()
-    with real(folder) as url:
-        server = Server(url)
-        wait_until(server.well, "the server has its model", 90)
-        server.close()
-        stack = Stack(folder, valkey.url, CONFIG.format(url=url))
-        stack.start_all("fast")
-        with Anthropic(base_url=stack.url, api_key="none", max_retries=0) as client:
-            yield client
-        stack.stop()
-    valkey.stop()
+def client(real_fleet: Stack) -> Iterator[Anthropic]:
+    with Anthropic(base_url=real_fleet.url, api_key="none", max_retries=0) as client:
+        yield client
 
 
 def asked(**fields: Any) -> dict[str, Any]:
-    return {"model": "auto", "max_tokens": 24, "messages": TURNS, "extra_body": GREEDY, **fields}
+    return {"model": "fast", "max_tokens": 24, "messages": TURNS, "extra_body": GREEDY, **fields}
 
 
 def test_a_stream_and_a_whole_answer_are_the_same_and_count_the_cache_apart(

@@ -24,6 +24,9 @@ CONFIG = """
 [limits]
 inputs = 4
 
+[api]
+aliases = {{ "text-embedding-3-small" = "embed" }}
+
 [[models]]
 name = "embed"
 task = "embedding"
@@ -99,6 +102,19 @@ def test_texts_become_vectors(client: OpenAI, how: Any) -> None:
         assert given == expected
     assert ([one.index for one in reply.data], reply.model) == ([0, 1], "embed")
     assert (reply.usage.prompt_tokens, reply.usage.total_tokens) == (3, 3)
+
+
+def test_embedding_models_are_listed_and_answer_to_an_alias(client: OpenAI) -> None:
+    listed = {model.id: model.model_dump() for model in client.models.list()}
+    assert listed["embed"]["capabilities"]["embeddings"]
+    assert not listed["embed"]["capabilities"]["chat"]
+    assert not listed["fast"]["capabilities"]["embeddings"]
+    assert listed["text-embedding-3-small"]["alias_of"] == "embed"
+    assert client.models.retrieve("embed").model_dump() == listed["embed"]
+    reply = client.embeddings.create(model="text-embedding-3-small", input="one")
+    assert (reply.model, reply.data[0].embedding) == ("embed", vector("one"))
+    with pytest.raises(openai.NotFoundError, match="does not chat"):
+        client.chat.completions.create(model="embed", messages=[{"role": "user", "content": "?"}])
 
 
 async def test_the_asynchronous_sdk_is_served_as_well(running: Running) -> None:

@@ -235,6 +235,14 @@ class Desk:
         return key
 
 
+EMBED = """
+[[models]]
+name = "embed"
+task = "embedding"
+url = "{url}"
+"""
+
+
 def keyed(stack: Stack, key: str) -> httpx.Client:
     headers = {"Authorization": f"Bearer {key}"}
     return httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False)
@@ -247,14 +255,17 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     valkey.start()
     fake = Fake("llama_server", folder / "fast.log", "--slots=4")
     fake.start()
-    stack = Stack(
-        folder, valkey.url, MODEL.format(name="fast", url=fake.url, slots=4, context=4096)
-    )
+    embed = Fake("llama_server", folder / "embed.log", "--embeddings")
+    embed.start()
+    config = MODEL.format(name="fast", url=fake.url, slots=4, context=4096)
+    config += EMBED.format(url=embed.url)
+    stack = Stack(folder, valkey.url, config)
     desk = Desk(stack)
     stack.start_all("fast")
     yield desk
     stack.stop()
     fake.close()
+    embed.close()
     valkey.stop()
 
 
@@ -291,6 +302,17 @@ def test_a_job_that_has_ended_has_cost_what_it_has_used(desk: Desk) -> None:
         assert shown["status"] == "completed"
         again = say(client, max_tokens=10)
         assert int(again.headers["x-ratelimit-remaining-tokens"]) > 4_900
+
+
+def test_texts_that_are_embedded_count_as_well(desk: Desk) -> None:
+    with desk.caller("reader", rpm=1, tpm=1_000) as client:
+        first = client.post("/v1/embeddings", json={"model": "embed", "input": "word" * 100})
+        assert first.status_code == 200, first.text
+        assert first.headers["x-ratelimit-remaining-requests"] == "0"
+        assert 900 <= int(first.headers["x-ratelimit-remaining-tokens"]) <= 901
+        second = client.post("/v1/embeddings", json={"model": "embed", "input": "word"})
+        assert (second.status_code, second.json()["error"]["type"]) == (429, "requests")
+        assert int(second.headers["retry-after"]) >= 1
 
 
 def test_a_request_larger_than_a_minute_is_refused_for_good(desk: Desk) -> None:

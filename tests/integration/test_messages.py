@@ -45,6 +45,17 @@ def job_of(message_id: str) -> str:
     return "job_" + message_id.removeprefix("msg_")
 
 
+def test_the_tokens_of_a_prompt_are_estimated(client: Anthropic) -> None:
+    def count(words: str) -> int:
+        turns: Any = [{"role": "user", "content": words}]
+        counted = client.messages.count_tokens(model="auto", messages=turns, system="Be brief.")
+        return counted.input_tokens
+
+    assert count("word" * 100) - count("word") == 99
+    with pytest.raises(anthropic.NotFoundError, match="there are: auto, fast"):
+        client.messages.count_tokens(model="gpt-9", messages=hello("Hi")["messages"])
+
+
 def test_a_message_is_an_answered_job(fleet: Fleet, client: Anthropic) -> None:
     raw = client.messages.with_raw_response.create(
         **hello("Hi there [[fake n=3 reasoning=2]]", system="Be brief.", metadata={"user_id": "u"}),
@@ -309,11 +320,11 @@ async def test_the_doors_own_refusals_are_in_the_sdks_words(door: Stack) -> None
             await stranger.messages.create(**hello("Hi"))
         body: Any = refused.value.body
         assert body["error"]["type"] == "authentication_error"
-    async with AsyncAnthropic(**options, auth_token=KEY) as alice:
+    async with AsyncAnthropic(**options, api_key=KEY) as alice:
         with pytest.raises(anthropic.RequestTooLargeError):
             await alice.messages.create(**hello("x" * 3000))
         with pytest.raises(anthropic.NotFoundError, match="no such endpoint"):
-            await alice.messages.count_tokens(model="fast", messages=hello("Hi")["messages"])
+            await alice.get("/v1/messages/nowhere", cast_to=object)
         first = await alice.messages.create(**hello("Hi"), stream=True)
         with pytest.raises(anthropic.RateLimitError) as busy:
             await alice.messages.create(**hello("Hi"))

@@ -339,7 +339,12 @@ def test_the_models_are_listed_with_what_they_can_do(client: OpenAI) -> None:
     assert list(listed) == names
     assert (listed["auto"]["kind"], listed["auto"]["context"]) == ("auto", 32768)
     assert (listed["fast"]["kind"], listed["fast"]["context"]) == ("model", 4096)
-    assert listed["fast"]["capabilities"] == {"tools": True, "images": False}
+    assert listed["fast"]["capabilities"] == {
+        "chat": True,
+        "tools": True,
+        "images": False,
+        "embeddings": False,
+    }
     assert listed["gpt-4o"]["alias_of"] == "auto"
     for name in names:
         assert client.models.retrieve(name).model_dump() == listed[name]

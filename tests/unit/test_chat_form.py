@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from api.body import within
 from api.envelope import mistake
-from api.openai.chat import cancels
 from api.openai.chat_form import HINTS, SENT_BACK, ChatMessage, ChatRequest
 
 USER = {"role": "user", "content": "Hi"}
@@ -189,20 +188,3 @@ def test_what_cannot_be_had_is_refused_by_name(body: dict[str, Any], field: str,
     where, why = refused(**body)
     assert where == field
     assert told in why
-
-
-@pytest.mark.parametrize(
-    ("said", "header", "key", "ends"),
-    [
-        (None, None, None, True),
-        (None, None, "key", False),
-        (None, "continue", None, False),
-        (None, "cancel", "key", True),
-        ("continue", "cancel", None, False),
-        ("cancel", None, "key", True),
-    ],
-)
-def test_what_becomes_of_a_job_whose_reader_goes(
-    said: str | None, header: str | None, key: str | None, ends: bool
-) -> None:
-    assert cancels(asked(on_disconnect=said), header, key) is ends

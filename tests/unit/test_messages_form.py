@@ -67,8 +67,6 @@ def test_what_both_apis_have_goes_over_by_its_other_name() -> None:
     }
     assert (made.model, made.priority, made.deadline_s) == ("large", 1, 9.5)
     assert (made.metadata, made.conversation_id) == ({"user_id": "u-1"}, "talk")
-    assert made.on_disconnect == "cancel"
-    assert job(on_disconnect="continue").on_disconnect == "continue"
 
 
 def test_a_call_and_its_result_become_turns_of_their_own() -> None:

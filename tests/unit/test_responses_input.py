@@ -108,8 +108,6 @@ def test_a_request_is_what_the_same_chat_completion_would_be() -> None:
         text={"format": {"type": "json_schema", "name": "s", "schema": schema, "strict": True}},
         tools=[TOOL],
         tool_choice={"type": "function", "name": "time"},
-        include=["message.output_text.logprobs"],
-        top_logprobs=2,
         top_k=40,
         conversation_id="c",
     )
@@ -118,8 +116,6 @@ def test_a_request_is_what_the_same_chat_completion_would_be() -> None:
         "messages": [said("system", "Be brief."), said("user", "Hi")],
         "max_tokens": 9,
         "top_k": 40,
-        "logprobs": True,
-        "top_logprobs": 2,
         "reasoning_effort": "low",
         "response_format": {
             "type": "json_schema",
@@ -129,6 +125,11 @@ def test_a_request_is_what_the_same_chat_completion_would_be() -> None:
         "tool_choice": {"type": "function", "function": {"name": "time"}},
     }
     assert (request.model, request.conversation_id) == ("auto", "c")
+
+
+def test_logprobs_are_asked_for_by_what_is_included() -> None:
+    asked = asked_for(include=["message.output_text.logprobs"], top_logprobs=2).for_model()
+    assert (asked["logprobs"], asked["top_logprobs"]) == (True, 2)
 
 
 def test_allowed_tools_are_those_that_the_model_gets() -> None:
