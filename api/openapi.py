@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from api.anthropic import fault
 from api.guard import OPEN
 from api.sse import EventStream
 from fleet.errors import (
@@ -36,7 +37,7 @@ _THEIRS = ("HTTPValidationError", "ValidationError")
 
 ERROR: Document = {
     "type": "object",
-    "description": "The one envelope of every error.",
+    "description": "The envelope of every error, but for Anthropic's clients.",
     "required": ["error"],
     "properties": {
         "error": {
@@ -105,7 +106,7 @@ def completed(document: Document) -> Document:
                 operation["security"] = [{"key": []}]
     for name in _THEIRS:
         schemas.pop(name, None)
-    schemas["Error"] = ERROR
+    schemas |= {"Error": ERROR, "AnthropicError": fault.SCHEMA}
     components["securitySchemes"] = {"key": KEY}
     return document
 
@@ -144,7 +145,7 @@ def _add_errors(operation: Document, path: str) -> None:
     responses = operation["responses"]
     responses.pop("422", None)
     for error in _errors(operation, path):
-        responses.setdefault(str(error.status), _response(error))
+        responses.setdefault(str(error.status), _response(error, path))
 
 
 def _errors(operation: Document, path: str) -> Iterable[type[FleetError]]:
@@ -157,8 +158,9 @@ def _errors(operation: Document, path: str) -> Iterable[type[FleetError]]:
         yield from WITH_BODY
 
 
-def _response(error: type[FleetError]) -> Document:
-    schema = {"$ref": "#/components/schemas/Error"}
+def _response(error: type[FleetError], path: str) -> Document:
+    name = "AnthropicError" if fault.speaks(path) else "Error"
+    schema = {"$ref": f"#/components/schemas/{name}"}
     said = " ".join((error.__doc__ or "").split())
     shown: Document = {"description": said, "content": {"application/json": {"schema": schema}}}
     if error.status in (429, 503):

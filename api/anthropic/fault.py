@@ -19,6 +19,25 @@ _TYPES = {
 }
 
 
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "An error in Anthropic's envelope.",
+    "required": ["type", "error", "request_id"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {
+                "type": {"type": "string"},
+                "message": {"type": "string", "description": "What is wrong, and what helps."},
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+
+
 def speaks(path: str) -> bool:
     """Whether who asks there understands this envelope."""
     return path == PATH or path.startswith(f"{PATH}/")

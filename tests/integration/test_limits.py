@@ -128,11 +128,12 @@ async def test_who_is_refused_is_not_charged(ledger: Ledger) -> None:
 
 async def test_what_is_sent_twice_is_charged_once(ledger: Ledger) -> None:
     job_id = new_job_id()
-    once: dict[str, Any] = {"idempotency": ("digest", "job_x body")}
+    value = f"{job_id} body"
+    once: dict[str, Any] = {"idempotency": ("digest", value)}
     assert (await post(ledger, job_id, rpm=5, **once)).left.requests == 4
     assert (await post(ledger, job_id, rpm=5, **once)).left.requests == 4
     repeated = await post(ledger, rpm=5, **once)
-    assert (repeated.existing, repeated.left.requests) == ("job_x body", 4)
+    assert (repeated.existing, repeated.left.requests) == (value, 4)
 
 
 async def test_at_its_end_a_job_gives_back_what_it_has_not_used(ledger: Ledger) -> None:

@@ -296,7 +296,7 @@ def door(valkey: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
     )
     stack = Stack(
         tmp_path_factory.mktemp("door"),
-        valkey.rpartition("/")[0] + "/5",
+        valkey.rpartition("/")[0] + "/8",
         config,
         FLEET_API__KEYS=json.dumps({"alice": KEY}),
     )
