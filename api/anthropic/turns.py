@@ -48,14 +48,20 @@ def _as_blocks(content: Any) -> Any:
     return content
 
 
+def _short_for(blocks: Any) -> BeforeValidator:
+    return BeforeValidator(_as_blocks, json_schema_input_type=str | blocks)
+
+
+#: What a tool may show.
+Shown = Annotated[Text | Image, Field(discriminator="type")]
+
+
 class ToolResult(BaseModel):
     """What came of a call."""
 
     type: Literal["tool_result"]
     tool_use_id: Annotated[str, Field(max_length=128)]
-    content: Annotated[
-        list[Annotated[Text | Image, Field(discriminator="type")]], BeforeValidator(_as_blocks)
-    ] = []
+    content: Annotated[list[Shown], _short_for(list[Shown])] = []
     is_error: bool = False
 
 
@@ -70,14 +76,14 @@ Block = Annotated[
     Field(discriminator="type"),
 ]
 #: What a system prompt is made of.
-Words = Annotated[list[Text], BeforeValidator(_as_blocks)]
+Words = Annotated[list[Text], _short_for(list[Text])]
 
 
 class Turn(BaseModel):
     """One turn of the conversation."""
 
     role: Literal["user", "assistant", "system"]
-    content: Annotated[list[Block], BeforeValidator(_as_blocks)]
+    content: Annotated[list[Block], _short_for(list[Block])]
 
 
 def messages(system: Sequence[Text], turns: Sequence[Turn]) -> list[dict[str, Any]]:
