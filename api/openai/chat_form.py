@@ -106,7 +106,9 @@ class ChatRequest(JobRequest):
 
     model_config = ConfigDict(extra="allow")
 
-    messages: list[ChatMessage] = Field(default=[])  # type: ignore[assignment]
+    messages: list[ChatMessage]  # type: ignore[assignment]
+    #: The native API's shorthand is no field here.
+    message: None = None
     max_completion_tokens: Tokens | None = None
     n: Literal[1] = 1
     stream: bool = False

@@ -36,7 +36,7 @@ def create(config: Path | None, caller: Caller, as_json: bool) -> None:
     out.print(key, markup=False, soft_wrap=True)
     err.print(
         "Keep it: it is not shown again. Callers send it as `Authorization: Bearer KEY` or "
-        "`x-api-key: KEY`; our own commands take it from FLEET_API__KEY.",
+        "`x-api-key: KEY`; our own commands take it from FLEET_KEY.",
         style="dim",
         soft_wrap=True,
     )

@@ -249,7 +249,7 @@ def test_a_key_with_models_gets_no_others(house: House) -> None:
     for model in ("mini", "gpt-9"):
         refused = house.post(key, model=model)
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
-    for model in ("auto", "fast"):  # a role that another model would serve first
+    for model in ("auto", "tool"):  # a role that another model would serve first
         job_id = house.post(key, model=model).json()["id"]
         with Redis.from_url(house.valkey.url, decode_responses=True) as client:
             assert json.loads(client.hget(f"fleet:job:{job_id}", "allowed") or "") == ["large"]
@@ -277,14 +277,14 @@ def test_the_commands_of_a_fleet_that_needs_a_key_say_how_to_get_in(house: House
         ("", "needs a key"),
         ("fleet-wrong-wrong-wrong", "does not take the key"),
     ):
-        env = {**house.stack.env, **({"FLEET_API__KEY": sent} if sent else {})}
+        env = {**house.stack.env, **({"FLEET_KEY": sent} if sent else {})}
         log = house.stack.folder / f"ask{len(sent)}.log"
         command = [sys.executable, "-m", "cli.main", "jobs", "--url", house.stack.url]
         assert start_process(command, log, env=env).wait(30) == 1
         assert problem in log.read_text()
-        assert "set FLEET_API__KEY to one that `fleet keys create NAME`" in log.read_text()
+        assert "set FLEET_KEY to one that `fleet keys create NAME`" in log.read_text()
     log = house.stack.folder / "well.log"
-    env = {**house.stack.env, "FLEET_API__KEY": key}
+    env = {**house.stack.env, "FLEET_KEY": key}
     assert start_process(command, log, env=env).wait(30) == 0
 
 
