@@ -6,7 +6,6 @@ had, is refused by name; what nobody knows is passed over and named in the answe
 Nothing of all that reaches a model server: messages and tools are built anew.
 """
 
-import json
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -165,12 +164,8 @@ class ChatRequest(JobRequest):
     @field_validator("tool_choice")
     @classmethod
     def _is_among_the_tools(cls, choice: Any, info: ValidationInfo) -> Any:
-        tools = info.data.get("tools")
-        if "tools" in info.data and not tools:
-            if choice in ("none", "auto"):
-                return None  # some send it always
-            raise ValueError("there are no tools to choose from")
-        return _choice(choice, tools or []) if isinstance(choice, dict) else choice
+        tools = info.data.get("tools") or []
+        return _choice(choice, tools) if isinstance(choice, dict) else choice
 
     @field_validator("response_format")
     @classmethod
@@ -212,15 +207,11 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any]) -> dict[str, Any]:
-    """A call that the model has made, with nothing else in it. A server takes JSON only."""
-    name, arguments = _inner(call, "function", "name"), _inner(call, "function", "arguments")
-    if call.get("type", "function") != "function" or not isinstance(name, str):
+    """A call that the model has made, with nothing else in it."""
+    if call.get("type", "function") != "function":
         raise ValueError("a call must be {id, type: function, function: {name, arguments}}")
-    try:
-        json.loads(arguments or "{}")
-    except (ValueError, TypeError):
-        raise ValueError(f"the arguments of {name[:64]!r} must be JSON, as text") from None
-    function = {"name": name, "arguments": arguments or "{}"}
+    told = call["function"]
+    function = {"name": told["name"], "arguments": told.get("arguments") or "{}"}
     return {"id": str(call.get("id") or ""), "type": "function", "function": function}
 
 

@@ -126,8 +126,7 @@ def whole(asked: Asked, events: Sequence[Event]) -> Shown:
     """
     seen = outcome(events)
     if seen.error and seen.status != Kind.CANCELLED:
-        # The fleet has tried what there is; a client that posts it again makes another job.
-        seen.error.headers |= seen.headers | {"x-should-retry": "false"}
+        seen.error.headers |= seen.headers
         raise seen.error
     return Shown(told_of(asked, events), seen.headers)
 

@@ -146,6 +146,8 @@ def test_allowed_tools_are_those_that_the_model_gets() -> None:
         ({"tools": [{"type": "function"}]}, "tools[0].name", "needs a name"),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice", "must be none, auto"),
         ({"tool_choice": {"type": "function", "name": "x"}}, "tool_choice", "no function 'x'"),
+        ({"tool_choice": "required"}, "tool_choice", "no tools to choose from"),
+        ({"input": [call("1", arguments="{"), result("1")]}, "input", "must be JSON, as text"),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format", "`schema`"),
         ({"text": {"format": {"type": "yaml"}}}, "text.format", "json_schema"),
         ({"input": [said("user", "")]}, "input", "must not be empty"),
