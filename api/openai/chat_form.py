@@ -6,7 +6,6 @@ had, is refused by name; what nobody knows is passed over and named in the answe
 Nothing of all that reaches a model server: messages and tools are built anew.
 """
 
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from api.nulls import NullIsNotGiven
 from fleet.request import JobRequest, Message
 
 #: Fields of OpenAI's that ask for nothing that could be missed in the answer.
@@ -45,9 +45,6 @@ REFUSED = {
     "functions": "it is no longer served; send `tools`",
     "function_call": "it is no longer served; send `tool_choice`",
 }
-#: Names told in the head of an answer.
-IGNORED_MOST = 20
-_NOT_FOR_A_HEAD = re.compile(r"[^!-+\--~]")
 
 Tokens = Annotated[int, Field(ge=1)]
 
@@ -100,7 +97,7 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(JobRequest):
+class ChatRequest(NullIsNotGiven, JobRequest):
     """The body of `POST /v1/chat/completions`."""
 
     model_config = ConfigDict(extra="allow")
@@ -118,19 +115,10 @@ class ChatRequest(JobRequest):
     function_call: Any = None
 
     @property
-    def ignored(self) -> str:
-        """The fields that nobody knows, as a header's value; empty if there are none."""
+    def ignored(self) -> list[str]:
+        """The fields that nobody knows."""
         found = [name for name in self.model_extra or () if name not in HINTS]
-        found += [f"messages.{name}" for message in self.messages for name in message.unknown]
-        names = (_NOT_FOR_A_HEAD.sub("?", name)[:64] for name in dict.fromkeys(found))
-        return ", ".join(list(names)[:IGNORED_MOST])
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_not_given(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        return {name: value for name, value in body.items() if value is not None}
+        return found + [f"messages.{name}" for turn in self.messages for name in turn.unknown]
 
     @field_validator(*REFUSED)
     @classmethod

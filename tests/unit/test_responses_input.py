@@ -193,8 +193,8 @@ def test_what_does_nothing_here_is_named_and_hints_are_not() -> None:
             "evil\r\nx: y": 1,
         }
     )
-    assert form.ignored() == [
-        *("moderation", "include.reasoning.encrypted_content", "text.verbosity"),
+    assert list(form.ignored()) == [
+        *("moderation", "evil\r\nx: y", "include.reasoning.encrypted_content", "text.verbosity"),
         "reasoning.summary",
     ]
 
