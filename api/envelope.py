@@ -14,21 +14,15 @@ from starlette.exceptions import HTTPException
 from api.anthropic import fault
 from fleet.errors import (
     Conflict,
-    DeadlineExceeded,
     FleetError,
     FleetFault,
     InvalidRequest,
-    JobCancelled,
     MethodNotAllowed,
     NotFound,
     TooLarge,
 )
 
 log = logging.getLogger(__name__)
-
-#: The same request would end as this one, or nobody wants it any more. OpenAI's and Anthropic's
-#: SDKs would send it again, by its status alone.
-FINAL = (Conflict, DeadlineExceeded, JobCancelled)
 
 
 def error_response(error: FleetError, path: str = "", status: int = 0) -> JSONResponse:
@@ -41,7 +35,7 @@ def error_response(error: FleetError, path: str = "", status: int = 0) -> JSONRe
     wait_s = 1 if error.retry_after_s is None and status == 503 else error.retry_after_s
     if wait_s is not None and status in (409, 429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
-    if isinstance(error, FINAL):
+    if isinstance(error, Conflict):  # the SDKs would send it again, by its status alone
         headers["x-should-retry"] = "false"
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
