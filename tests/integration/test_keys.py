@@ -194,6 +194,9 @@ def test_a_key_may_come_in_anthropics_way_too(house: House) -> None:
     assert house.ask("", headers={"x-api-key": key}).status_code == 202
     assert house.ask("", headers={"x-api-key": key + "x"}).status_code == 401
     assert house.ask("", headers={"Authorization": f"Basic {key}"}).status_code == 401
+    both = {"Authorization": "Bearer", "x-api-key": key}
+    assert house.ask("", headers=both).status_code == 202
+    assert house.ask("", headers={**both, "Authorization": "Bearer x"}).status_code == 401
 
 
 def test_nothing_of_a_key_that_could_open_the_door_is_kept(house: House) -> None:
@@ -230,6 +233,10 @@ def test_a_name_is_given_once_however_many_ask_at_once(house: House, tmp_path: P
         (("create", "default"), "'default' is taken by the settings"),
         (("create", "No Name"), "use 1 to 63 of a-z 0-9"),
         (("create", "eve", "--models", "mini,lrage"), "no model 'lrage' in the catalogue"),
+        (("create", "eve", "--budget", "nan"), "'--budget'"),
+        (("create", "eve", "--budget", "inf"), "--budget: 0, or from 0.000001 to 1000000000"),
+        (("create", "eve", "--budget", "1e-12"), "--budget: 0, or from 0.000001 to 1000000000"),
+        (("create", "eve", "--tpm", "1" + "0" * 30), "'--tpm'"),
         (("revoke", "nobody"), "no key is named 'nobody'"),
         (("show", "nobody"), "no key is named 'nobody'"),
     ],
