@@ -6,7 +6,7 @@ from math import inf
 from api.state import State
 from fleet.callers import Caller, duration, rate_limited
 from fleet.catalogue import Catalogue, Model
-from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs
+from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs, TooManyWebhooks
 from fleet.job import NewJob
 from fleet.ledger import Created
 from fleet.process import living_nodes
@@ -46,9 +46,21 @@ async def refusal(state: State, caller: Caller, new: NewJob, created: Created) -
     """The error for a job that was not made, and when to come again."""
     if created.short == "money":
         return _spent(caller, created.wait_s)
+    if created.untold:
+        return _untold(state, created.untold)
     if created.short:
         return rate_limited(caller, created.short, created.wait_s, new.tokens)
     return await _no_room(state, new, created)
+
+
+def _untold(state: State, pending: int) -> TooManyWebhooks:
+    rules = state.settings.webhooks
+    return TooManyWebhooks(
+        f"webhook: {pending} of this key's are not delivered yet, and it may have "
+        f"{rules.pending} ([webhooks] pending); see to their receivers, or post without one",
+        param="webhook",
+        retry_after_s=rules.first_pause_s,
+    )
 
 
 def _spent(caller: Caller, wait_s: float) -> BudgetExceeded:

@@ -9,13 +9,13 @@ from typing import Any
 from api.admission import candidates, likely_tokens, refusal
 from api.naming import meant, no_such
 from api.state import State
-from api.webhooks import check_webhook
 from fleet.callers import Caller, refuse_what_never_fits
 from fleet.catalogue import Catalogue
-from fleet.errors import CallerError, Conflict, InvalidRequest
+from fleet.errors import CallerError, Conflict, InvalidRequest, NoSuchModel
 from fleet.job import NewJob, new_job_id
 from fleet.request import JobRequest, has_images
 from fleet.settings import Limits
+from fleet.webhooks.target import read_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ async def post(
     request = _named(request, state.settings.api.aliases)
     check(state, request, catalogue)
     if request.webhook is not None:
-        await check_webhook(state, caller, request.webhook)
+        read_target(request.webhook, state.settings.webhooks)
     job_id = new_job_id()
     record = request.for_model()
     tokens = likely_tokens(catalogue, request, caller.tpm)
@@ -88,7 +88,7 @@ async def post(
     )
     created = await state.ledger.create(new)
     headers = created.left.headers()
-    if created.too_many or created.full or created.short:
+    if created.refused:
         error = await refusal(state, caller, new, created)
         error.headers |= headers
         raise error
@@ -142,6 +142,8 @@ def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
 def check_name(state: State, name: str, catalogue: Catalogue) -> None:
     """Refuse a model that there is not, or not for this caller."""
     aliases = state.settings.api.aliases
+    if not catalogue.enabled:
+        raise NoSuchModel("model: no model that chats is served here for this key", param="model")
     if meant(aliases, name) not in catalogue.addressable:
         raise no_such(name, aliases, catalogue)
 

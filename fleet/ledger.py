@@ -143,12 +143,19 @@ class Created:
     too_many: int = 0
     #: Jobs in the shortest line that could take it, when all are full. Nothing was made then.
     full: int = 0
+    #: Webhooks of the caller that are not delivered: as many as it may have. Nothing was made then.
+    untold: int = 0
     #: Of what the caller has too little now (`requests`, `tokens`, `money`), and the seconds
     #: until it will have enough. Nothing was made then.
     short: str = ""
     wait_s: float = 0.0
     #: What the caller has left; no limits, no headers.
     left: Allowance = UNLIMITED
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing was made, and nothing found."""
+        return bool(self.too_many or self.full or self.untold or self.short)
 
 
 #: What `lua/create.lua` and `lua/charge.lua` say there is too little of.
@@ -225,6 +232,7 @@ class Ledger(Records):
                     new.tokens,
                     round(new.budget_usd * NANO),
                     json.dumps(new.free) if new.free else "",
+                    self._settings.webhooks.pending if new.webhook else 0,
                     *new.fields(),
                     *self._webhook_fields(new),
                 ],
@@ -234,6 +242,8 @@ class Ledger(Records):
             return Created(too_many=result, left=allowance)
         if done == -2:
             return Created(full=result, left=allowance)
+        if done == -6:
+            return Created(untold=result, left=allowance)
         if done in _SHORT:
             return Created(short=_SHORT[done], wait_s=result / 1000, left=allowance)
         if not done:

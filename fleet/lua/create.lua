@@ -10,10 +10,13 @@
 --       12 unended jobs of one caller, at most   13 waiting jobs of one line, at most
 --       14 requests and 15 tokens that the caller has in a minute, or 0   16 tokens of this job
 --       17 10^-9 US dollars that the caller has in a day, or 0   18 models that may answer when
---       these are spent (JSON list), or '' if none may   19.. field, value, ...
+--       these are spent (JSON list), or '' if none may
+--       19 webhooks of one caller that are not delivered, at most; 0: this job has none
+--       20.. field, value, ...
 -- Returns {1, jobs ahead in the router's line}, {0, stored idempotency value}, and refused:
 -- {-1, unended jobs of the caller}, {-2, jobs in the shortest line that is full}, {-3, ms until it
--- may make a request}, {-4, ms until it has the tokens}, {-5, ms until it may spend again}. Behind
+-- may make a request}, {-4, ms until it has the tokens}, {-5, ms until it may spend again},
+-- {-6, webhooks of the caller that are not delivered}. Behind
 -- that stand the requests and tokens that the caller has left. Who is refused is not charged.
 -- A client that did not hear the answer sends the same call again.
 local rpm, tpm, budget = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[17])
@@ -33,6 +36,10 @@ end
 local unended = tonumber(redis.call('HGET', load_of(KEYS[6]), ARGV[10]) or 0)
 if unended >= tonumber(ARGV[12]) then
   return told(-1, unended)
+end
+local untold = tonumber(redis.call('HGET', load_of(webhooks_of(KEYS[6])), ARGV[10]) or 0)
+if tonumber(ARGV[19]) > 0 and untold >= tonumber(ARGV[19]) then
+  return told(-6, untold)
 end
 local ahead = redis.call('ZCARD', KEYS[7])
 local shortest = ahead
@@ -64,7 +71,7 @@ local deadline = now + ARGV[8] * 1000
 local start_by = tonumber(ARGV[9]) > 0 and math.min(now + ARGV[9] * 1000, deadline) or deadline
 local fields = {'status', 'queued', 'created_at', now_text, 'attempt', '0', 'deadline_at', text(deadline),
   'start_by', text(start_by), 'caller', ARGV[10], 'priority', ARGV[11], 'waiting', KEYS[7]}
-for i = 19, #ARGV do
+for i = 20, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
 local function also(...)

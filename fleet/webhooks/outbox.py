@@ -15,7 +15,6 @@ from fleet.names import (
     FAILED_MOST,
     JOBS_PREFIX,
     WEBHOOKS_FAILED,
-    WEBHOOKS_LOAD,
     WEBHOOKS_QUEUE,
     WEBHOOKS_SECRET,
     job_key,
@@ -109,11 +108,6 @@ class Outbox:
                 self.line, [job_key(job_id), DUE, WEBHOOKS_FAILED], []
             )
         return None if done < 0 else bool(done)
-
-    async def pending_of(self, caller: str) -> int:
-        """How many deliveries of a caller have not come to an end."""
-        async with store_errors():
-            return int(await self.line.call("HGET", WEBHOOKS_LOAD, caller) or 0)
 
     async def secret_of(self, caller: str) -> str:
         """What a caller's receivers check signatures with."""

@@ -316,6 +316,14 @@ def test_texts_that_are_embedded_count_as_well(desk: Desk) -> None:
         assert int(second.headers["retry-after"]) >= 1
 
 
+def test_a_key_for_no_model_that_chats_makes_no_job(desk: Desk) -> None:
+    with desk.caller("librarian", models=("embed",)) as client:
+        refused = client.post("/v1/jobs", json={"message": "Hi"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
+        assert client.get("/v1/models").status_code == 200
+        assert client.post("/v1/embeddings", json={"input": "word"}).status_code == 200
+
+
 def test_a_request_larger_than_a_minute_is_refused_for_good(desk: Desk) -> None:
     with desk.caller("greedy", tpm=500) as client:
         refused = say(client, max_tokens=600)

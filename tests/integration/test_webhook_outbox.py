@@ -62,6 +62,10 @@ class House:
         await self.ledger.cancel(job_id)
         return job_id
 
+    async def pending(self, caller: str) -> int:
+        """Deliveries of a caller that have not come to an end."""
+        return int(await self.line.call("HGET", WEBHOOKS_LOAD, caller) or 0)
+
     async def record(self, job_id: str) -> dict[str, str]:
         return pairs(await self.line.call("HGETALL", job_key(job_id)))
 
@@ -213,13 +217,13 @@ async def test_after_long_tries_the_record_stays_an_hour(house: House) -> None:
 
 async def test_what_is_pending_is_counted_for_its_caller(house: House) -> None:
     jobs = [await house.ended() for _ in range(3)]
-    assert await house.outbox.pending_of("alice") == 3
+    assert await house.pending("alice") == 3
     taken = await house.outbox.take(2)
     await house.outbox.settle(taken[0], State.DELIVERED, WELL)
     await house.outbox.settle(taken[0], State.DELIVERED, WELL)
     await house.outbox.settle(taken[1], State.FAILED, Answer(410))
-    assert await house.outbox.pending_of("alice") == 1
-    assert await house.outbox.pending_of("bob") == 0
+    assert await house.pending("alice") == 1
+    assert await house.pending("bob") == 0
     await house.line.call("DEL", job_key(jobs[2]))
     assert await house.outbox.take(10) == []
     await house.outbox.wake()
@@ -289,7 +293,7 @@ async def test_one_that_was_given_up_is_listed_and_may_be_tried_again(house: Hou
     assert (listed[1].caller, listed[1].last_status, listed[1].attempts) == ("alice", 410, 1)
     assert "hidden" not in repr(listed)
     assert await house.outbox.retry(job_id)
-    assert await house.outbox.pending_of("alice") == 2
+    assert await house.pending("alice") == 2
     assert await house.ttl(job_key(job_id)) > house.settings.webhooks.keep_s - 5
     assert await house.line.call("ZCARD", WEBHOOKS_FAILED) == 0
     taken = {one.job_id: one.attempt for one in await house.outbox.take(10)}
@@ -309,7 +313,7 @@ async def test_one_that_waits_is_tried_at_once_and_counted_once(house: House) ->
     assert await house.outbox.take(10) == []
     assert await house.outbox.retry(job_id)
     assert (await house.taken()).attempt == 2
-    assert await house.outbox.pending_of("alice") == 1
+    assert await house.pending("alice") == 1
 
 
 async def test_secrets_are_each_callers_own_and_stay_the_same(house: House) -> None:
@@ -331,7 +335,7 @@ async def test_a_job_that_is_deleted_before_its_end_tells_nobody(house: House) -
     job_id = await house.posted()
     assert await house.ledger.delete(job_id, "alice")
     assert (await house.due(), await house.messages()) == ({}, 0)
-    assert await house.outbox.pending_of("alice") == 0
+    assert await house.pending("alice") == 0
 
 
 async def test_a_delivery_whose_job_is_deleted_counts_no_more(house: House) -> None:
@@ -339,13 +343,13 @@ async def test_a_delivery_whose_job_is_deleted_counts_no_more(house: House) -> N
     waiting, trying = await house.ended(), await house.ended()
     taken = {delivery.job_id: delivery for delivery in await house.outbox.take(10)}
     assert await house.outbox.settle(taken[waiting], State.PENDING, ILL, 600)
-    assert await house.outbox.pending_of("alice") == 3
+    assert await house.pending("alice") == 3
     for job_id in (waiting, trying):
         assert await house.ledger.delete(job_id, "alice")
-    assert (list(await house.due()), await house.outbox.pending_of("alice")) == ([kept], 1)
+    assert (list(await house.due()), await house.pending("alice")) == ([kept], 1)
     assert not await house.outbox.settle(taken[trying], State.DELIVERED, WELL)
     assert await house.outbox.settle(taken[kept], State.DELIVERED, WELL)
-    assert (await house.due(), await house.outbox.pending_of("alice")) == ({}, 0)
+    assert (await house.due(), await house.pending("alice")) == ({}, 0)
 
 
 async def test_a_deleted_job_is_not_among_those_that_were_given_up(house: House) -> None:
@@ -353,4 +357,4 @@ async def test_a_deleted_job_is_not_among_those_that_were_given_up(house: House)
     assert await house.outbox.settle(await house.taken(), State.FAILED, ILL)
     assert await house.ledger.delete(job_id, "alice")
     assert await house.line.call("ZCARD", WEBHOOKS_FAILED) == 0
-    assert await house.outbox.pending_of("alice") == 0
+    assert await house.pending("alice") == 0

@@ -277,12 +277,17 @@ def test_a_webhook_that_may_not_be_is_refused_at_the_door(
 
 def test_who_has_too_many_undelivered_ones_is_told_so(house: House) -> None:
     house.answers(then={"status": 500})
-    jobs = [house.post() for _ in range(5)]
+    body = {"message": "Hi", "webhook": house.hook}
+    once = {"Idempotency-Key": "before"}
+    first = house.stack.client.post("/v1/jobs", json=body, headers=once).json()["id"]
+    jobs = [first, *(house.post() for _ in range(4))]
     for job_id in jobs:
         house.settled(job_id, 1, "pending")
     reply = house.stack.client.post("/v1/jobs", json={"message": "Hi", "webhook": house.hook})
     assert (reply.status_code, reply.json()["error"]["code"]) == (429, "too_many_webhooks")
     assert reply.headers["retry-after"]
+    again = house.stack.client.post("/v1/jobs", json=body, headers=once)
+    assert (again.status_code, again.json()["id"]) == (202, first)
     house.stack.post("Hi [[fake n=1]]")
     bob = {"Authorization": f"Bearer {KEYS['bob']}"}
     body = {"message": "Hi [[fake n=1]]", "model": "fast", "webhook": house.hook}
