@@ -76,7 +76,7 @@ def embedder(catalogue: Catalogue, name: str) -> Model:
         InvalidRequest: it chats, or `auto` could be several.
     """
     known = catalogue.embedders
-    names = ", ".join(known) or 'none (`task = "embedding"` of [[models]])'
+    names = ", ".join(known) or 'none for this key (`task = "embedding"` of [[models]])'
     if name in known:
         return known[name]
     if name == "auto" and len(known) == 1:

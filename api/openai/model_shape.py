@@ -1,6 +1,10 @@
-"""A name that a caller may put in `model`, in the form of OpenAI's models. Pure."""
+"""A name that a caller may put in `model`, in the form of OpenAI's models and of Anthropic's.
+
+Pure.
+"""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from api.naming import meant
@@ -18,6 +22,8 @@ def shown(
     single = model if model and model.enabled else None
     kind = "model" if single else "auto" if target == "auto" else "route"
     entry = {"id": name, "object": "model", "created": since}
+    since_when = datetime.fromtimestamp(since, UTC).isoformat()
+    entry |= {"type": "model", "display_name": name, "created_at": since_when}
     if target != name:
         entry |= {"owned_by": OURS, "kind": "alias", "alias_of": target}
     else:

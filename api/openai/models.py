@@ -1,4 +1,4 @@
-"""OpenAI's list of models: what a caller may put in `model`."""
+"""The list of models, what a caller may put in `model`: OpenAI's, and Anthropic's in the same."""
 
 import time
 from typing import Any
@@ -22,7 +22,8 @@ async def list_models(fleet: Fleet, caller: Asking) -> dict[str, Any]:
     catalogue = fleet.settings.catalogue.only(caller.models)
     aliases = fleet.settings.api.aliases
     data = [shown(name, aliases, catalogue, SINCE) for name in listed(aliases, catalogue)]
-    return {"object": "list", "data": data}
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"], "has_more": False}
+    return {"object": "list", "data": data, **ends}
 
 
 @router.get("/v1/models/{name:path}")

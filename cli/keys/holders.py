@@ -54,7 +54,7 @@ def check(caller: Caller, settings: Settings) -> None:
     if not CALLER.fullmatch(caller.name):
         raise ConfigError(f"NAME {caller.name!r}: use 1 to 63 of a-z 0-9 . _ -")
     if settings.api.takes_name(caller.name):
-        raise ConfigError(f"NAME {caller.name!r} is taken by the settings; choose another")
+        raise ConfigError(f"NAME {caller.name!r} is taken or reserved; choose another")
     if caller.budget_usd and not LEAST <= caller.budget_usd <= MOST:
         raise ConfigError(f"--budget: 0, or from {LEAST:f} to {MOST:.0f} US dollars")
     for model in caller.models:

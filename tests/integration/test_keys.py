@@ -229,8 +229,8 @@ def test_a_name_is_given_once_however_many_ask_at_once(house: House, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("create", "local"), "'local' is taken by the settings"),
-        (("create", "default"), "'default' is taken by the settings"),
+        (("create", "local"), "'local' is taken or reserved"),
+        (("create", "default"), "'default' is taken or reserved"),
         (("create", "No Name"), "use 1 to 63 of a-z 0-9"),
         (("create", "eve", "--models", "mini,lrage"), "no model 'lrage' in the catalogue"),
         (("create", "eve", "--budget", "nan"), "'--budget'"),

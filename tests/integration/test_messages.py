@@ -45,6 +45,14 @@ def job_of(message_id: str) -> str:
     return "job_" + message_id.removeprefix("msg_")
 
 
+def test_the_models_are_listed_in_the_sdks_form(client: Anthropic) -> None:
+    listed = list(client.models.list())
+    assert [model.id for model in listed][:3] == ["auto", "fast", "tool"]
+    assert {model.type for model in listed} == {"model"}
+    assert listed[1].display_name == client.models.retrieve("fast").display_name == "fast"
+    assert listed[1].created_at.year >= 2026
+
+
 def test_the_tokens_of_a_prompt_are_estimated(client: Anthropic) -> None:
     def count(words: str) -> int:
         turns: Any = [{"role": "user", "content": words}]
