@@ -13,7 +13,7 @@ from fleet.errors import ConfigError, ModelError
 from workers.allowance import Allowance
 from workers.backend import Steps
 from workers.openai_form import to_completion
-from workers.provider_words import error_of, retry_after
+from workers.provider_words import error_of
 from workers.upstream import Reading, Upstream
 
 
@@ -53,7 +53,7 @@ class OpenAIApi:
             str(told.get("message") or ""),
             kind=str(told.get("type") or ""),
             code=str(told.get("code") or ""),
-            retry_after_s=retry_after(headers),
+            retry_after=headers.get("retry-after", ""),
         )
 
     async def attach(self, generation: str, place: int) -> Steps | None:

@@ -1,7 +1,5 @@
 """What a provider of models says when it does not answer, in our tree of errors. Pure."""
 
-from collections.abc import Mapping
-
 from fleet.catalogue import Model
 from fleet.errors import (
     ContextExceeded,
@@ -43,9 +41,12 @@ def error_of(
     *,
     kind: str = "",
     code: str = "",
-    retry_after_s: float | None = None,
+    retry_after: str = "",
 ) -> ModelError:
-    """The error for an answer with that status, or with an error of that type in a 200."""
+    """The error for an answer with that status, or with an error of that type in a 200.
+
+    `retry_after` is the header: whoever reads the error is told; the plan has other models.
+    """
     status = STATUS.get(kind, status) if status == 200 else status
     words = f"{kind} {code} {message}".lower()
     said = f"{model.provider} says: {message}" if message else f"{model.provider} answered {status}"
@@ -61,12 +62,4 @@ def error_of(
         return ServerStalled(said)
     if 400 <= status < 500 and status not in (409, 429):
         return Refused(said)
-    return ServerFailed(said, retry_after_s=retry_after_s)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds in a `Retry-After`; None if it is absent, or a date."""
-    try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except ValueError:
-        return None
+    return ServerFailed(f"{said} (again in {retry_after[:40]} s)" if retry_after else said)

@@ -47,8 +47,6 @@ BURNING = frozenset({ServerFailed.code, ServerStalled.code, StreamCut.code})
 PASSING = BURNING | {ServerUnreachable.code, ServerLoading.code}
 #: Pause before the plan is tried again, seconds: first, longest.
 PAUSE_S, PAUSE_MOST_S = 0.3, 8.0
-#: … if the server itself says how long to wait; longest.
-RETRY_AFTER_MOST_S = 60.0
 #: Failures that a record keeps.
 TRIED_MOST = 50
 LOST = "the worker before was lost"
@@ -395,9 +393,6 @@ class Runner:
         later = range(job.step + 1, len(job.plan))
         step = next((i for i in later if job.plan[i] in self._known), None)
         how = self._next_round(job, failed) if step is None else replace(failed, step=step)
-        if how and step is None and job.plan[how.step] == self._model:
-            asked = min(error.retry_after_s or 0.0, RETRY_AFTER_MOST_S)
-            how = replace(how, pause_s=max(how.pause_s, asked))
         if how is None or not (free or job.attempt - job.released < self._max_attempts):
             await self._fail(running, _exhausted(tried, error))
             return

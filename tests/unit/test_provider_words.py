@@ -11,7 +11,7 @@ from fleet.errors import (
     ServerFailed,
     ServerStalled,
 )
-from workers.provider_words import error_of, retry_after
+from workers.provider_words import error_of
 
 CLAUDE = Model.model_validate({"name": "claude", "kind": "anthropic"})
 GPT = Model.model_validate(
@@ -59,12 +59,5 @@ def test_messages_name_the_provider_and_the_cure() -> None:
     unknown = error_of(GPT, 404, "no such model")
     assert unknown.message == "api.openai.com says: no such model (asked for 'gpt-4o' there)"
     assert error_of(GPT, 500, "").message == "api.openai.com answered 500"
-
-
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [("7", 7.0), ("0.5", 0.5), ("-3", 0.0), ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
-)
-def test_how_long_to_wait_is_read_where_it_is_a_number(value: str, seconds: float | None) -> None:
-    assert retry_after({"retry-after": value}) == seconds
-    assert retry_after({}) is None
+    busy = error_of(CLAUDE, 429, "slow down", retry_after="7")
+    assert busy.message == "Anthropic's API says: slow down (again in 7 s)"

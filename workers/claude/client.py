@@ -23,7 +23,7 @@ from workers.allowance import Allowance
 from workers.backend import Step, Steps
 from workers.claude.decoder import MessageDecoder
 from workers.claude.form import to_messages
-from workers.provider_words import error_of, retry_after
+from workers.provider_words import error_of
 
 
 class Claude:
@@ -81,7 +81,7 @@ class Claude:
             error.api_message or error.message,
             kind=error.type or "",
             code=error.error_code or "",
-            retry_after_s=retry_after(error.response.headers),
+            retry_after=error.response.headers.get("retry-after", ""),
         )
 
     async def attach(self, generation: str, place: int) -> Steps | None:
