@@ -90,7 +90,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[External]:
     for fake in fakes:
         fake.start()
     entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
-    config = "[fallback]\nrounds = 1\n" + entries + EXTERNAL.format(claude=claude.url, gpt=gpt.url)
+    config = "[fallback]\nrounds = 2\n" + entries + EXTERNAL.format(claude=claude.url, gpt=gpt.url)
     on = {f"FLEET_MODELS__{name}__ENABLED": "true" for name in ("CLAUDE", "EXPERT", "GPT_4")}
     stack = Stack(folder, valkey.url, config, **on)
     stack.start_api()
@@ -244,6 +244,20 @@ def test_a_key_that_is_refused_is_named_and_not_tried_again(fleet: External, mod
     assert job["tried"][0]["code"] == "not_served"
     assert f"the key is in {variable}" in job["tried"][0]["message"]
     assert fake.stats()["requests"] == before + 1
+
+
+def test_a_refused_key_is_not_tried_again_when_the_plan_goes_round(fleet: External) -> None:
+    fleet.local.stop()
+    fleet.claude.control(fail=401)
+    fleet.gpt.control(fail=503)
+    before = fleet.claude.stats()["requests"]
+    job = fleet.ended("Write a haiku", "auto")
+    assert (job["status"], job["error"]["code"]) == ("failed", "all_models_unavailable")
+    assert job["plan"] == ["fast", "claude", "expert", "gpt-4"]
+    local, gpt = ("fast", "server_unreachable"), ("gpt-4", "server_failed")
+    refused = [(name, "not_served") for name in ("claude", "expert")]
+    assert [(t["model"], t["code"]) for t in job["tried"]] == [local, *refused, gpt, local, gpt]
+    assert fleet.claude.stats()["requests"] == before + 2
 
 
 def test_another_model_of_the_provider_has_a_role_of_its_own(fleet: External) -> None:
