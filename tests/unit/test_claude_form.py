@@ -160,6 +160,14 @@ def test_a_call_without_a_result_gets_one_that_says_so() -> None:
     assert said[-1] == user(result("a", text("sunny")), missing, text("hi"))
 
 
+def test_a_result_that_names_no_call_is_that_of_the_first_without_one() -> None:
+    made = calls(*(call("weather", call_id) for call_id in ("a", "b", "c")))
+    said = turns(ASKS, made, answer("b"), answer("?", "rain"), answer("c", "snow"))
+    assert said[-1] == user(
+        result("b", text("sunny")), result("a", text("rain")), result("c", text("snow"))
+    )
+
+
 def test_a_result_of_no_call_is_told_in_words() -> None:
     assert turns(ASKS, answer("a")) == [
         user(text("hi"), text("What a tool answered:"), text("sunny"))
