@@ -4,6 +4,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -37,6 +38,20 @@ EXPOSED = (
 PREFLIGHT_S = 600
 
 
+#: Every endpoint, by what it is about.
+ROUTERS: tuple[Any, ...] = (
+    jobs.router,
+    feedback.router,
+    responses.router,
+    webhooks.router,
+    health.router,
+    chat.router,
+    models.router,
+    messages.router,
+    embeddings.router,
+)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The API of one fleet; settings are read from file and environment if not given."""
     chosen = settings or load()
@@ -61,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=openapi.operation_id,
     )
     openapi.install(app)
-    envelope.install(app)
+    envelope.install(app, [route.path for router in ROUTERS for route in router.routes])
     app.add_middleware(Guard, settings=chosen)
     if chosen.api.cors_origins:  # added last, so it is outermost: preflights carry no key
         app.add_middleware(
@@ -72,15 +87,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             expose_headers=EXPOSED,
             max_age=PREFLIGHT_S,
         )
-    app.include_router(jobs.router)
-    app.include_router(feedback.router)
-    app.include_router(responses.router)
-    app.include_router(webhooks.router)
-    app.include_router(health.router)
-    app.include_router(chat.router)
-    app.include_router(models.router)
-    app.include_router(messages.router)
-    app.include_router(embeddings.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 

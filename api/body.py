@@ -1,6 +1,7 @@
 """The body of a post: JSON, whatever `curl -d` calls it."""
 
 import json
+from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -42,8 +43,18 @@ async def read(request: Request, form: type[T]) -> T:
     except ValidationError as error:
         mistakes = error.errors(include_url=False)
         if mistakes[0]["type"] != "json_invalid":
-            mistakes = [within(json.loads(body), item) for item in mistakes]
+            told = json.loads(body)
+            mistakes = [misspelt(told, within(told, item), form) for item in mistakes]
         raise RequestValidationError(mistakes) from None
+
+
+def misspelt(body: Any, mistake: Any, form: type[BaseModel]) -> Any:
+    """A mistake with the field that may stand for one that is missing."""
+    if mistake["type"] != "missing" or len(mistake["loc"]) != 1 or not isinstance(body, dict):
+        return mistake
+    unknown = [name for name in body if name not in form.model_fields]
+    near = get_close_matches(str(mistake["loc"][0]), unknown, n=1)
+    return {**mistake, "msg": f"{mistake['msg']}; is {near[0]!r} meant?"} if near else mistake
 
 
 def within(body: Any, mistake: Any) -> Any:

@@ -2,6 +2,8 @@
 
 import logging
 import math
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,21 +14,15 @@ from starlette.exceptions import HTTPException
 from api.anthropic import fault
 from fleet.errors import (
     Conflict,
-    DeadlineExceeded,
     FleetError,
     FleetFault,
     InvalidRequest,
-    JobCancelled,
     MethodNotAllowed,
     NotFound,
     TooLarge,
 )
 
 log = logging.getLogger(__name__)
-
-#: The same request would end as this one, or nobody wants it any more. OpenAI's and Anthropic's
-#: SDKs would send it again, by its status alone.
-FINAL = (Conflict, DeadlineExceeded, JobCancelled)
 
 
 def error_response(error: FleetError, path: str = "", status: int = 0) -> JSONResponse:
@@ -39,7 +35,7 @@ def error_response(error: FleetError, path: str = "", status: int = 0) -> JSONRe
     wait_s = 1 if error.retry_after_s is None and status == 503 else error.retry_after_s
     if wait_s is not None and status in (409, 429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
-    if isinstance(error, FINAL):
+    if isinstance(error, Conflict):  # the SDKs would send it again, by its status alone
         headers["x-should-retry"] = "false"
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
@@ -54,8 +50,9 @@ def error_response(error: FleetError, path: str = "", status: int = 0) -> JSONRe
     return JSONResponse({"error": shown}, status, headers=headers)
 
 
-def install(app: FastAPI) -> None:
-    """Dress every error of the application in the envelope."""
+def install(app: FastAPI, paths: Sequence[str]) -> None:
+    """Dress every error of the application in the envelope; `paths` are its endpoints."""
+    app.state.paths = paths
     app.add_exception_handler(FleetError, _fleet_error)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(HTTPException, _http_error)
@@ -101,13 +98,22 @@ def _ours(request: Request, error: HTTPException) -> FleetError:
     """What the framework found wrong, in our tree."""
     path = request.url.path
     if error.status_code == 404:
-        return NotFound(f"no such endpoint: {request.method} {path}")
+        return NotFound(f"no such endpoint: {request.method} {path}{_instead(request)}")
     if error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "another method")
         return MethodNotAllowed(f"{path} takes {allowed}, not {request.method}")
     if error.status_code == 413:
         return TooLarge(str(error.detail))
     return InvalidRequest(str(error.detail))
+
+
+def _instead(request: Request) -> str:
+    """What may have been meant: `/v1` is often forgotten, or said twice."""
+    known = request.app.state.paths
+    bare = request.url.path.replace("/v1", "")
+    near = [path for path in known if path.replace("/v1", "") == bare]
+    near = near or get_close_matches(request.url.path, known, n=1, cutoff=0.75)
+    return f"; did you mean {near[0]}?" if near else "; /openapi.json lists those there are"
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

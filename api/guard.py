@@ -109,9 +109,11 @@ class Guard:
 
 
 def _presented(headers: dict[bytes, bytes]) -> bytes:
-    """The key that a request brings, in OpenAI's way or in Anthropic's; empty if there is none."""
+    """The key that a request brings, in OpenAI's way or else in Anthropic's; empty if there is
+    none.
+    """
     scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
-    if scheme.lower() == b"bearer":
+    if scheme.lower() == b"bearer" and key.strip():
         return key.strip()
     return headers.get(b"x-api-key", b"").strip()
 

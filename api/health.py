@@ -12,6 +12,7 @@ from api.problems import problems
 from api.shapes import HealthShown, ReadyShown
 from api.state import Fleet, State
 from fleet import __version__
+from fleet.callers import WITH_A_KEY
 from fleet.catalogue import Model
 from fleet.errors import StoreUnavailable
 from fleet.names import ROUTER_QUEUE
@@ -84,7 +85,7 @@ async def _refusal(fleet: State) -> str:
 async def _access(fleet: State) -> str:
     """Who may ask."""
     keyed = fleet.settings.api.callers or await fleet.keyring.any()
-    return "with a key" if keyed else "this machine only: there is no key"
+    return WITH_A_KEY if keyed else "this machine only: there is no key"
 
 
 def _router(routers: list[dict[str, Any]], queued: int) -> dict[str, Any]:

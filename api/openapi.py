@@ -68,7 +68,13 @@ FRAME: Document = {
 KEY: Document = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key of `[api] keys`. Where none is set, none is needed.",
+    "description": "A key of the settings or of `fleet keys`. Where there is none, none is needed.",
+}
+HEADER_KEY: Document = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "x-api-key",
+    "description": "The same key, as Anthropic's clients send it.",
 }
 
 
@@ -103,11 +109,11 @@ def completed(document: Document) -> Document:
             _describe_streams(operation)
             _add_errors(operation, path)
             if path not in OPEN:
-                operation["security"] = [{"key": []}]
+                operation["security"] = [{"key": []}, {"x-api-key": []}]
     for name in _THEIRS:
         schemas.pop(name, None)
     schemas |= {"Error": ERROR, "AnthropicError": fault.SCHEMA}
-    components["securitySchemes"] = {"key": KEY}
+    components["securitySchemes"] = {"key": KEY, "x-api-key": HEADER_KEY}
     return document
 
 

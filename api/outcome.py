@@ -60,7 +60,18 @@ def outcome(events: Sequence[Event]) -> Outcome:
 
 
 def failure(event: Event) -> FleetError | None:
-    """Why a terminal event brought no answer; None: it did."""
+    """Why a terminal event brought no answer; None: it did.
+
+    The fleet has tried what there is, and a client that posts it again makes another job: the
+    SDKs would, by the status alone, if the head did not forbid it.
+    """
+    error = _failure(event)
+    if error:
+        error.headers["x-should-retry"] = "false"
+    return error
+
+
+def _failure(event: Event) -> FleetError | None:
     if event.kind == Kind.CANCELLED:
         return JobCancelled()
     if event.kind == Kind.EXPIRED:

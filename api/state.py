@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 
 from api.closing import Closing
-from api.embeddings.server import Embedder, open_embedders
 from api.keyring import Keyring
+from fleet.catalogue import Catalogue
 from fleet.dispatch import Dispatcher
 from fleet.keys import Keys
 from fleet.ledger import Ledger, connect
@@ -18,6 +18,9 @@ from fleet.listener import Listener
 from fleet.reader import Reader
 from fleet.settings import Settings
 from fleet.webhooks.outbox import Outbox
+
+if TYPE_CHECKING:
+    from api.embeddings.server import Embedder
 
 #: A worker has text to write and waits; a caller would rather hear that Redis is away.
 SILENT_FOR_S, CONNECT_S = 1.5, 1.0
@@ -35,7 +38,7 @@ class State:
     closing: Closing
     outbox: Outbox
     #: The embedding models, by name.
-    embedders: dict[str, Embedder]
+    embedders: "dict[str, Embedder]"
     keyring: Keyring
 
 
@@ -53,10 +56,22 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(listener.stop)
         closing = Closing()
         stack.enter_context(closing.heard())
-        embedders = await stack.enter_async_context(open_embedders(settings.catalogue))
+        embedders = await stack.enter_async_context(_embedders(settings.catalogue))
         keyring = Keyring(Keys(line))
         stack.callback(asyncio.create_task(keyring.watch(), name="first-key").cancel)
         yield State(settings, ledger, Reader(ledger, listener), closing, outbox, embedders, keyring)
+
+
+@asynccontextmanager
+async def _embedders(catalogue: Catalogue) -> AsyncIterator["dict[str, Embedder]"]:
+    """The embedding models; a fleet without one does without their 6 MB."""
+    if not catalogue.embedders:
+        yield {}
+        return
+    from api.embeddings.server import open_embedders
+
+    async with open_embedders(catalogue) as embedders:
+        yield embedders
 
 
 async def _state(request: Request) -> State:  # a plain function would cost a thread

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from api import views
 from api.closing import Closing
 from api.following import Batches
 from api.sse import OnGone, gone
@@ -59,10 +60,8 @@ class Whole(Response):
                 await JSONResponse(shown.body, headers={**self._said, **shown.headers})(
                     scope, receive, send
                 )
-            elif self._closing.begun:
-                raise Restarting(retry_after_s=1)
-            elif self._on_gone:
-                await self._on_gone()
+            else:
+                await self._left()
         except FleetError as error:
             error.headers |= self._said
             raise
@@ -70,6 +69,19 @@ class Whole(Response):
             end.cancel()
             watch.cancel()
             await asyncio.gather(end, watch, return_exceptions=True)
+
+    async def _left(self) -> None:
+        """Nobody waits any more. Whoever asked and cannot come back will ask anew, SDKs by
+        themselves: then the first job would be answered for nobody.
+
+        Raises:
+            Restarting: because this process ends.
+        """
+        if self._on_gone:
+            await self._on_gone()
+        if self._closing.begun:
+            anew = "ask again" if self._on_gone else f"{views.urls(self._job_id)['self']} goes on"
+            raise Restarting(f"This server restarts; {anew}.", retry_after_s=1)
 
     async def _all(self) -> list[Event]:
         """Every event of the job, up to its end.

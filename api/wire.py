@@ -72,7 +72,7 @@ class JobWire:
                 self._waits = False
             elif self._waits and event.terminal:
                 self._waits = False
-        return "".join(map(frame, events)).encode()
+        return in_lines("".join(map(frame, events))).encode()
 
     def farewell(self) -> bytes:
         """See `Wire.farewell`; a browser's EventSource comes back by itself."""
@@ -83,6 +83,13 @@ class JobWire:
     def lost(self) -> bytes:
         """See `Wire.lost`."""
         return b""
+
+
+def in_lines(frames: str) -> str:
+    """Frames of JSON for clients that read a stream as lines of text: these end a line, too."""
+    for mark in "\x85\u2028\u2029":
+        frames = frames.replace(mark, f"\\u{ord(mark):04x}")
+    return frames
 
 
 def frame(event: Event) -> str:

@@ -31,11 +31,12 @@ _HOST = re.compile(r"[\w.:-]+")
 
 def find_api(url: str | None, home: Path) -> tuple[str, str]:
     """Address and key: what is named, else the fleet that runs here, else the settings."""
+    key = os.environ.get("FLEET_KEY")
     if url is None and (state := runstate.running(home)):
-        return state.api_url, os.environ.get("FLEET_API__KEY") or state.api_key
+        return state.api_url, key or os.environ.get("FLEET_API__KEY") or state.api_key
     settings = configuration.load()
     named = f"http://{settings.api.host}:{settings.api.port}" if url is None else address(url)
-    return named.rstrip("/"), settings.api.own_key
+    return named.rstrip("/"), key or settings.api.own_key
 
 
 def address(text: str) -> str:
@@ -193,4 +194,4 @@ def _no_entry(had_key: bool) -> str:
     problem = (
         "This fleet does not take the key that was sent" if had_key else "This fleet needs a key"
     )
-    return f"{problem}: set FLEET_API__KEY to one that `fleet keys create NAME` has shown."
+    return f"{problem}: set FLEET_KEY to one that `fleet keys create NAME` has shown."

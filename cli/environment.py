@@ -30,7 +30,7 @@ def webhook_keys(environ: Iterable[str]) -> list[str]:
 def secrets(models: Iterable[Model], environ: Iterable[str]) -> frozenset[str]:
     """The names of the variables that hold keys."""
     provided = [model.api_key_env for model in models if model.api_key_env]
-    return frozenset([*api_keys(environ), *webhook_keys(environ), *provided])
+    return frozenset([*api_keys(environ), *webhook_keys(environ), *provided, "FLEET_KEY"])
 
 
 def for_stranger(environ: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:

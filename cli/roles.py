@@ -159,6 +159,7 @@ def run_api(settings: Settings) -> None:
         uvicorn.run(
             "api.app:create_app",
             factory=True,
+            http="api.connection:Connection",
             host=settings.api.host,
             port=settings.api.port,
             timeout_graceful_shutdown=STUCK_S,

@@ -14,6 +14,7 @@ from cli.plan import ProcessSpec
 from cli.ready import Probes
 from cli.screen import Announcer, out
 from cli.supervisor import Supervisor
+from fleet.callers import WITH_A_KEY
 from fleet.home import home
 from fleet.settings import preset_path
 
@@ -57,8 +58,10 @@ def up(wishes: Wishes, chosen: str, *, verbose: bool) -> int:
 
 async def show_and_wait(prepared: Prepared, supervisor: Supervisor, probes: Probes) -> int:
     """Print the table, then stay until a signal comes."""
-    out.print(table(prepared, supervisor, await probes.health() or {}))
-    out.print(how_to_ask(prepared), markup=False, soft_wrap=True)
+    health = await probes.health() or {}
+    out.print(table(prepared, supervisor, health))
+    keyed = health.get("access") == WITH_A_KEY
+    out.print(how_to_ask(prepared, keyed=keyed), markup=False, soft_wrap=True)
     await asyncio.Event().wait()
     return 0
 
@@ -86,13 +89,16 @@ def address(spec: ProcessSpec, health: Mapping[str, Any]) -> str:
     return f"{spec.address} ({server})" if server in ("down", "loading") else spec.address
 
 
-def how_to_ask(prepared: Prepared) -> str:
-    """The lines below the table."""
+def how_to_ask(prepared: Prepared, *, keyed: bool = False) -> str:
+    """The lines below the table; `keyed`: the fleet takes nothing without a key."""
     facts, url = prepared.facts, prepared.api_url
+    needs = keyed and not prepared.settings.api.own_key
+    key = " -H 'Authorization: Bearer KEY'" if keyed else ""
     lines = [
-        'Ask:    fleet ask "Write a haiku about coding"',
-        f"        curl -N {url}/api/chat/stream -H 'Content-Type: application/json' "
+        f'Ask:    {"FLEET_KEY=KEY " if needs else ""}fleet ask "Write a haiku about coding"',
+        f"        curl -N {url}/api/chat/stream{key} -H 'Content-Type: application/json' "
         '-d \'{"message": "Hello"}\'',
+        f"OpenAI: base URL {url}/v1, model auto" + (", and the key" if keyed else ", any key"),
     ]
     if facts.flower_port is not None:
         login = f"user fleet, password {facts.flower_password}"

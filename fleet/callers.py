@@ -7,6 +7,8 @@ from fleet.errors import InvalidRequest, RateLimited, TooManyRequests, TooManyTo
 
 #: Who everybody is where no key is needed.
 LOCAL = "local"
+#: How `/health` says that a key is needed.
+WITH_A_KEY = "with a key"
 #: Who sends `[api] key`.
 DEFAULT = "default"
 #: Units of money in a US dollar: counted in whole ones, so that sums are exact.

@@ -230,8 +230,10 @@ class Catalogue:
     Beside them, and in no plan, the `embedders`.
     """
 
-    def __init__(self, models: tuple[Model, ...]) -> None:
+    def __init__(self, models: tuple[Model, ...], hidden: frozenset[str] = frozenset()) -> None:
         self._all = models
+        #: Names of models that are not here; as routes nobody may ask for them either.
+        self._hidden = hidden
         self.models = tuple(model for model in models if model.task == "chat")
         self._by_name = {model.name: model for model in self.models}
         self._for_route: dict[str, tuple[Model, ...]] = {}
@@ -269,8 +271,9 @@ class Catalogue:
         if not names:
             return self
         if names not in self._parts:
-            named = [model for model in self._all if model.name in names]
-            self._parts[names] = Catalogue(tuple(named))
+            named = tuple(model for model in self._all if model.name in names)
+            hidden = frozenset(model.name for model in self._all if model.name not in names)
+            self._parts[names] = Catalogue(named, hidden)
         return self._parts[names]
 
     @cached_property
@@ -289,7 +292,8 @@ class Catalogue:
     def addressable(self) -> tuple[str, ...]:
         """What a caller may put in `model`: `auto`, the enabled models, the served routes."""
         names = (model.name for model in self.enabled)
-        return tuple(dict.fromkeys(("auto", *names, *self.served_routes)))
+        routes = (route for route in self.served_routes if route not in self._hidden)
+        return tuple(dict.fromkeys(("auto", *names, *routes)))
 
     @cached_property
     def named(self) -> frozenset[str]:

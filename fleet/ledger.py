@@ -34,6 +34,7 @@ from fleet.names import (
     LIVE_PREFIX,
     PACE,
     ROUTER_QUEUE,
+    WEBHOOKS_FAILED,
     bucket_key,
     calls_prefix,
     claim_key,
@@ -509,7 +510,15 @@ class Ledger(Records):
         async with store_errors():
             done = await scripts.DELETE(
                 self.line,
-                [job_key(job_id), log_key(job_id), DUE, DECISIONS, jobs_index(caller), FEEDBACK],
+                [
+                    job_key(job_id),
+                    log_key(job_id),
+                    DUE,
+                    DECISIONS,
+                    jobs_index(caller),
+                    FEEDBACK,
+                    WEBHOOKS_FAILED,
+                ],
                 [
                     live_channel(job_id),
                     CANCELS_CHANNEL,

@@ -4,6 +4,7 @@ Only the fields named here reach a model server; anything else in a request is
 refused by name, so that no caller can steer a server by a field nobody thought of.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
@@ -32,6 +33,13 @@ class Message(BaseModel):
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: Annotated[str, Field(max_length=128)] | None = None
 
+    @field_validator("tool_calls")
+    @classmethod
+    def _arguments_are_json(cls, calls: list[dict[str, Any]] | None) -> Any:
+        for call in calls or ():
+            _check_call(call)
+        return calls
+
     @model_validator(mode="after")
     def _says_something(self) -> Self:
         if self.role == "assistant" and self.tool_calls:
@@ -48,6 +56,18 @@ class Message(BaseModel):
     def text(self) -> str:
         """The words of the turn, without images and other parts."""
         return text_of(self.content)
+
+
+def _check_call(call: dict[str, Any]) -> None:
+    """A server fails where the arguments of an earlier call are no JSON; so do all others."""
+    function = call.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise ValueError("a call must be {id, type: function, function: {name, arguments}}")
+    try:
+        json.loads(function.get("arguments") or "{}")
+    except (ValueError, TypeError):
+        name = function["name"][:64]
+        raise ValueError(f"the arguments of {name!r} must be JSON, as text") from None
 
 
 def _check_part(part: dict[str, Any]) -> None:
@@ -181,9 +201,11 @@ class JobRequest(Sampling):
     @field_validator("top_logprobs")
     @classmethod
     def _of_logprobs(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value and not info.data.get("logprobs"):
+        if info.data.get("logprobs"):
+            return value
+        if value:
             raise ValueError("set logprobs to true beside it")
-        return value
+        return None  # a llama-server refuses even a 0 without logprobs
 
     @field_validator("tools")
     @classmethod
@@ -191,6 +213,15 @@ class JobRequest(Sampling):
         if value and info.data.get("logprobs"):
             raise ValueError("not together with logprobs: a llama-server streams one or the other")
         return value
+
+    @field_validator("tool_choice")
+    @classmethod
+    def _has_something_to_choose(cls, choice: Any, info: ValidationInfo) -> Any:
+        if choice is None or info.data.get("tools", True):
+            return choice
+        if choice in ("none", "auto"):
+            return None  # some send it always
+        raise ValueError("there are no tools to choose from")
 
     @field_validator("conversation_id")
     @classmethod

@@ -33,7 +33,7 @@ from fleet.webhooks.settings import Webhooks
 
 PREFIX = "FLEET_"
 #: Variables with our prefix that are not settings.
-NOT_SETTINGS = frozenset({"FLEET_CONFIG", "FLEET_HOME", "FLEET_PRESET"})
+NOT_SETTINGS = frozenset({"FLEET_CONFIG", "FLEET_HOME", "FLEET_KEY", "FLEET_PRESET"})
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -41,6 +41,8 @@ CALLER = re.compile(r"[a-z0-9._-]{1,63}")
 SHORTEST_KEY = 16
 LONGEST_ALIAS = 128
 VISIBLE = re.compile(r"[!-~]+")
+#: A key that `fleet keys create` has made.
+MADE = re.compile(r"fleet-[A-Za-z0-9_-]{32}")
 #: As browsers write it: scheme, host, and the port where it is not the scheme's own.
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[0-9]+)?|https?://\[[0-9a-f:]+\](:[0-9]+)?")
 
@@ -70,6 +72,17 @@ class Api(Strict):
             if not VISIBLE.fullmatch(alias) or len(alias) > LONGEST_ALIAS:
                 raise ValueError(f"{alias!r}: use 1 to {LONGEST_ALIAS} visible characters")
         return aliases
+
+    @field_validator("key", "keys")
+    @classmethod
+    def _are_not_of_redis(cls, given: Any) -> Any:
+        keys = [given] if isinstance(given, str) else given.values()
+        if any(MADE.fullmatch(key) for key in keys):
+            raise ValueError(
+                "this is a key of `fleet keys create`, which the API knows by itself; here it "
+                "would lose its limits. Our commands take it from FLEET_KEY"
+            )
+        return given
 
     @field_validator("keys")
     @classmethod

@@ -18,13 +18,18 @@ from fleet.line import Line
 from fleet.names import (
     DECISIONS,
     DUE,
+    DUE_WEBHOOKS,
     ROUTER_QUEUE,
+    WEBHOOKS_FAILED,
+    WEBHOOKS_LOAD,
     job_key,
+    jobs_index,
     log_key,
     queue_lists,
     waiting_key,
 )
 from fleet.records import pairs
+from fleet.webhooks.delivery import State
 from tests.conftest import is_permanent
 
 QUEUE_JOBS = 6
@@ -79,6 +84,13 @@ class Known:
     server: str = ""
     generation: str = ""
     place: int = 0
+    #: Whether somebody is to be told of its end.
+    webhook: bool = False
+    #: What has become of the telling; nothing before the end.
+    delivery: State | None = None
+    delivery_due: bool = False
+    tries: int = 0
+    deleted: bool = False
 
     @property
     def ended(self) -> bool:
@@ -109,6 +121,12 @@ class Seen:
     due: dict[str, int]
     later: dict[str, int]
     load: dict[str, int]
+    #: Deliveries by their next try, how many each caller has, and those that were given up.
+    deliveries: dict[str, int]
+    deliveries_load: dict[str, int]
+    given_up: list[str]
+    #: What the callers' lists of jobs hold.
+    listed: list[str]
     #: The decision log: kind, job, and the status that an outcome tells.
     noted: list[tuple[str, str, str]]
 
@@ -116,6 +134,7 @@ class Seen:
 async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> Seen:
     """Read everything, in two round trips."""
     lists = [key for queue in queues for key in queue_lists(queue)]
+    zsets = [DUE, f"{DUE}:later", DUE_WEBHOOKS]
     keys = await line.call("KEYS", "fleet:*")
     answers = iter(
         await line.calls(
@@ -125,9 +144,10 @@ async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> See
                 *(("XRANGE", log_key(job_id), "-", "+") for job_id in job_ids),
                 *(("ZRANGE", waiting_key(queue), 0, -1) for queue in queues),
                 *(("LLEN", key) for key in lists),
-                ("ZRANGE", DUE, 0, -1, "WITHSCORES"),
-                ("ZRANGE", f"{DUE}:later", 0, -1, "WITHSCORES"),
-                ("HGETALL", f"{DUE}:load"),
+                *(("ZRANGE", key, 0, -1, "WITHSCORES") for key in zsets),
+                *(("HGETALL", key) for key in (f"{DUE}:load", WEBHOOKS_LOAD)),
+                ("ZRANGE", WEBHOOKS_FAILED, 0, -1),
+                *(("ZRANGE", key, 0, -1) for key in keys if key.startswith(jobs_index(""))),
                 ("XRANGE", DECISIONS, "-", "+"),
                 *(("TTL", key) for key in keys),
             ]
@@ -141,13 +161,18 @@ async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> See
     }
     lines = {queue: next(answers) for queue in queues}
     messages = {queue: sum(next(answers) for _ in queue_lists(queue)) for queue in queues}
-    due, later, load = (
-        {name: int(value) for name, value in pairs(next(answers)).items()} for _ in range(3)
+    due, later, deliveries, load, deliveries_load = (
+        {name: int(value) for name, value in pairs(next(answers)).items()} for _ in range(5)
     )
+    given_up = next(answers)
+    listed = [name for key in keys if key.startswith(jobs_index("")) for name in next(answers)]
     noted = [_noted(entry[1], json.loads(entry[3])) for _, entry in next(answers)]
     ttls = {key: next(answers) for key in keys}
     now = int(seconds) * 1000 + int(micros) // 1000
-    return Seen(now, ttls, records, logs, lines, messages, due, later, load, noted)
+    return Seen(
+        now, ttls, records, logs, lines, messages, due, later, load,
+        deliveries, deliveries_load, given_up, listed, noted,
+    )  # fmt: skip
 
 
 def _noted(kind: str, data: dict[str, str]) -> tuple[str, str, str]:
@@ -188,7 +213,7 @@ class Model:
 
     def answer_to_post(self, caller: str, candidates: Sequence[str], key: str | None) -> Created:
         """What a post must be told."""
-        if key in self.kept:
+        if key in self.kept and not self.jobs[self.kept[key].partition(" ")[0]].deleted:
             return Created(existing=self.kept[key])
         if self.load(caller) >= CALLER_JOBS:
             return Created(too_many=self.load(caller))
@@ -198,9 +223,10 @@ class Model:
             return Created(full=ahead)
         return Created(full=shortest) if shortest >= QUEUE_JOBS else Created(ahead=ahead)
 
-    def posted(self, job_id: str, caller: str, priority: int) -> None:
+    def posted(self, job_id: str, caller: str, priority: int, webhook: bool = False) -> None:
         """A post was accepted."""
-        job = self.jobs[job_id] = Known(job_id, caller, priority, log=[("queued", "")])
+        job = Known(job_id, caller, priority, log=[("queued", "")], webhook=webhook)
+        self.jobs[job_id] = job
         self.join(job, ROUTER_QUEUE, front=False)
 
     def join(self, job: Known, queue: str, *, front: bool = True) -> None:
@@ -248,6 +274,29 @@ class Model:
         self.leave(job)
         job.status, job.lease, job.paused = status, Lease.NONE, False
         job.log += [*more, (status.value, "")]
+        if job.webhook:
+            job.delivery, job.delivery_due = State.PENDING, True
+
+    def delete(self, job: Known) -> None:
+        """A job is forgotten, whatever was going on with it."""
+        if not job.ended:
+            self.end(job, Status.CANCELLED)
+        job.log, job.deleted = [], True
+        job.delivery, job.delivery_due = None, False
+
+    def settled(self, job: Known, state: State) -> None:
+        """A try of a delivery is over."""
+        if state is State.POSTPONED:
+            job.tries -= 1
+        else:
+            job.delivery = state
+        job.delivery_due = False
+
+    def retried(self, job: Known) -> None:
+        """A delivery is to be tried now, as if for the first time if it was over."""
+        if job.delivery is not State.PENDING:
+            job.tries = 0
+        job.delivery, job.delivery_due = State.PENDING, True
 
     def served(self, queue: str, gone: Sequence[str], got: str | None) -> None:
         """Jobs have left a line in this order, as their turn was; the last of them was given
@@ -320,12 +369,35 @@ def check(model: Model, before: Seen, seen: Seen) -> None:
     assert all(unended <= CALLER_JOBS for unended in seen.load.values())
     assert seen.due.keys() == {job.id for job in model.jobs.values() if not job.ended}
     assert seen.later.keys() == {job.id for job in model.jobs.values() if job.paused}
+    _check_deliveries(model, seen)
+    _check_deleted(model, seen)
     _check_noted(model, seen)
     immortal = {key for key, ttl in seen.ttls.items() if ttl == -1}
     assert {key for key in immortal if not is_permanent(key)} == set()
 
 
+def _check_deliveries(model: Model, seen: Seen) -> None:
+    """Whether each end that is not told yet is due now or later, and counted for its caller."""
+    pending = [job for job in model.jobs.values() if job.delivery is State.PENDING]
+    assert seen.deliveries.keys() == {job.id for job in pending}
+    assert seen.deliveries_load == Counter(job.caller for job in pending)
+    for job in pending:
+        assert (seen.deliveries[job.id] <= seen.now) == job.delivery_due
+    given_up = {job.id for job in model.jobs.values() if job.delivery is State.FAILED}
+    assert set(seen.given_up) == given_up
+
+
+def _check_deleted(model: Model, seen: Seen) -> None:
+    """Whether callers find their jobs but for those that were deleted, of which no key is left."""
+    assert sorted(seen.listed) == sorted(job.id for job in model.jobs.values() if not job.deleted)
+    for job in model.jobs.values():
+        assert not (job.deleted and any(job.id in key for key in seen.ttls)), job
+
+
 def _check_record(job: Known, old: dict[str, str] | None, record: dict[str, str]) -> None:
+    if job.deleted:
+        assert record == {}
+        return
     status = Status(record["status"])
     assert (status, int(record["attempt"])) == (job.status, job.attempt)
     if old:
@@ -351,7 +423,7 @@ def _check_log(job: Known, log: list[tuple[int, str, str]]) -> None:
     assert [seq for seq, _, _ in log] == list(range(len(log)))
     kinds = [kind for _, kind, _ in log]
     ends = [place for place, kind in enumerate(kinds) if kind in TERMINAL_KINDS]
-    assert ends == ([len(log) - 1] if job.ended else [])
+    assert ends == ([len(log) - 1] if job.ended and not job.deleted else [])
     assert [(kind, gist(kind, data)) for _, kind, data in log] == job.log
 
 

@@ -52,7 +52,8 @@ class Stack:
         """Start the API; `options` are uvicorn's."""
         self.start(
             "api", "uvicorn", "--factory", "api.app:create_app", "--port", str(self.port),
-            "--no-access-log", "--timeout-graceful-shutdown", "2", *options,
+            "--no-access-log", "--timeout-graceful-shutdown", "2",
+            "--http", "api.connection:Connection", *options,
         )  # fmt: skip
 
     def start_router(self, queues: str = "router,webhooks") -> None:

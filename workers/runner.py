@@ -396,7 +396,7 @@ class Runner:
         step = next((i for i in later if job.plan[i] in self._known - hopeless), None)
         how = self._next_round(job, failed) if step is None else replace(failed, step=step)
         if how is None or not (free or job.attempt - job.released < self._max_attempts):
-            await self._fail(running, _exhausted(tried, error))
+            await self._fail(running, _exhausted(tried))
             return
         log.warning("job %s: %s; next is %s", job.id, reason, job.plan[how.step])
         await self._hand_over(running, how)
@@ -500,8 +500,9 @@ def with_tokens_left(request: dict[str, Any], used: int) -> dict[str, Any]:
     return {**request, "max_tokens": max(1, asked - used)} if asked else request
 
 
-def _exhausted(tried: list[dict[str, Any]], last: TryNext) -> FleetError:
+def _exhausted(tried: list[dict[str, Any]]) -> FleetError:
     """The last word when every model of the plan has failed."""
     if all(failure["code"] == ContextExceeded.code for failure in tried):
-        return last
+        told = (f"{failure['model']}: {failure['message']}" for failure in tried)
+        return ContextExceeded(" ".join(dict.fromkeys(told)))
     return AllModelsUnavailable(tried)

@@ -1,6 +1,5 @@
 """The body of `POST /v1/messages`, and the job that it asks for. Pure."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -8,14 +7,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.anthropic.tools import Choice, Tool, chosen, functions
 from api.anthropic.turns import Turn, Words, messages
+from api.nulls import NullIsNotGiven
 from fleet.errors import InvalidRequest
 from fleet.request import Bounded, JobRequest, Share, Webhook
 
 #: Fields without a meaning here whose loss nobody notices.
 _MARKERS = frozenset({"cache_control", "service_tier"})
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-#: Names that the head of an answer lists at most.
-_LISTED = 20
 
 
 class Metadata(BaseModel):
@@ -47,7 +44,7 @@ class Output(BaseModel):
     format: Schema | None = None
 
 
-class MessagesRequest(BaseModel):
+class MessagesRequest(NullIsNotGiven):
     """The body of `POST /v1/messages`, as far as it means something here."""
 
     model_config = ConfigDict(extra="allow")
@@ -55,13 +52,13 @@ class MessagesRequest(BaseModel):
     model: Bounded
     messages: Annotated[list[Turn], Field(min_length=1)]
     max_tokens: Annotated[int, Field(ge=1)]
-    system: Words = []
-    stop_sequences: Annotated[list[str], Field(max_length=16)] = []
+    system: Words = Field(default=[])
+    stop_sequences: Annotated[list[str], Field(max_length=16)] = Field(default=[])
     stream: bool = False
     temperature: Annotated[float, Field(ge=0, le=5)] | None = None
     top_p: Share | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None
-    tools: list[Tool] = []
+    tools: list[Tool] = Field(default=[])
     tool_choice: Choice | None = None
     thinking: ThinkingWish | None = None
     output_config: Output | None = None
@@ -80,13 +77,9 @@ class MessagesRequest(BaseModel):
         return self.thinking is None or self.thinking.type != "disabled"
 
     @property
-    def ignored(self) -> str:
-        """Names of the fields that change nothing, for the head of the answer."""
-        names = (name for name in self._ignored() if _PLAIN.fullmatch(name))
-        return ", ".join(sorted(names)[:_LISTED])
-
-    def _ignored(self) -> Iterator[str]:
-        yield from set(self.model_extra or ()) - _MARKERS
+    def ignored(self) -> Iterator[str]:
+        """Names of the fields that change nothing."""
+        yield from (name for name in self.model_extra or () if name not in _MARKERS)
         for name in ("thinking", "output_config"):
             wish = getattr(self, name)
             yield from (f"{name}.{key}" for key in (wish.model_extra or () if wish else ()))

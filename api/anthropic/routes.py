@@ -12,6 +12,7 @@ from api.body import described, read
 from api.following import following
 from api.guard import Asking
 from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
+from api.ignored import naming
 from api.posting import check_name, post
 from api.sse import EventStream, OnGone
 from api.state import Fleet, State
@@ -40,9 +41,7 @@ async def create_message(
     """
     request = asked.job()
     posted = await post(fleet, caller, request, idempotency_key, api="messages")
-    headers = dict(posted.headers)
-    if asked.ignored:
-        headers["x-fleet-ignored"] = asked.ignored
+    headers = posted.headers | naming(asked.ignored)
     ends = cancels(asked.on_disconnect, on_disconnect, idempotency_key)
     answer = _stream if asked.stream else _whole
     return answer(fleet, posted.job_id, asked, headers, on_gone(fleet, posted.job_id, ends))

@@ -69,7 +69,7 @@ def input_of(call: Mapping[str, Any], *, cut: bool) -> dict[str, Any]:
     """
     text = call["function"]["arguments"] or "{}"
     try:
-        arguments = json.loads(text)
+        arguments = json.loads(_sound(json.loads(text)))
     except ValueError:
         arguments = None
     if isinstance(arguments, dict):
@@ -79,6 +79,12 @@ def input_of(call: Mapping[str, Any], *, cut: bool) -> dict[str, Any]:
     raise Uncallable(
         f"The model called `{call['function']['name'][:80]}` with arguments that are no JSON."
     )
+
+
+def _sound(arguments: Any) -> str:
+    """As JSON, with marks for the halves of characters that a model may write as `\\ud83d`."""
+    text = json.dumps(arguments, ensure_ascii=False)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def whole(

@@ -8,6 +8,7 @@ from api import views
 from api.anthropic import fault, view
 from api.outcome import failure
 from api.told import Told
+from api.wire import in_lines
 from fleet.errors import FleetError, NotFound, Restarting
 from fleet.events import Event, Kind, merge_tool_calls
 
@@ -172,4 +173,4 @@ class MessagesWire:
 
 def _framed(data: Frame) -> bytes:
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    return f"event: {data['type']}\ndata: {text}\n\n".encode()
+    return in_lines(f"event: {data['type']}\ndata: {text}\n\n").encode()

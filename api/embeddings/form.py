@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
+from api.nulls import NullIsNotGiven
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import InvalidRequest, NoSuchModel, ServerFailed
 from fleet.request import Bounded
@@ -19,7 +20,7 @@ Input = str | list[int]
 Encoding = Literal["float", "base64"]
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(NullIsNotGiven):
     """The body of `POST /v1/embeddings`."""
 
     model_config = ConfigDict(extra="forbid")

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import StreamingResponse
@@ -10,12 +10,14 @@ from fastapi.responses import StreamingResponse
 from api.body import described, read
 from api.closing import Closing
 from api.embeddings.form import Embedded, EmbeddingsRequest, embedder
-from api.embeddings.server import Embedder
 from api.guard import Asking
 from api.naming import meant
 from api.sse import gone
 from api.state import Fleet
 from fleet.errors import InvalidRequest, Restarting
+
+if TYPE_CHECKING:
+    from api.embeddings.server import Embedder
 
 router = APIRouter()
 
@@ -58,7 +60,7 @@ async def _in_turns(body: Iterator[bytes]) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-def _check_length(asked: EmbeddingsRequest, asking: Embedder) -> None:
+def _check_length(asked: EmbeddingsRequest, asking: "Embedder") -> None:
     """Vectors are given as they are: a shorter one would be another model's."""
     if asked.dimensions and asking.dimensions not in (0, asked.dimensions):
         raise InvalidRequest(
@@ -69,7 +71,7 @@ def _check_length(asked: EmbeddingsRequest, asking: Embedder) -> None:
 
 
 async def _while_there(
-    request: Request, closing: Closing, asking: Embedder, asked: EmbeddingsRequest
+    request: Request, closing: Closing, asking: "Embedder", asked: EmbeddingsRequest
 ) -> Embedded | None:
     """The vectors; None if whoever asked went away first.
 

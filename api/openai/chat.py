@@ -10,6 +10,7 @@ from api.body import described, read
 from api.following import following
 from api.guard import Asking
 from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
+from api.ignored import naming
 from api.lookup import awaited
 from api.openai.chat_form import ChatRequest
 from api.openai.chat_shape import completion, in_openais_words
@@ -43,11 +44,10 @@ async def create_completion(
     """Answer, in one piece or as a stream."""
     posted = await post(fleet, caller, request, idempotency_key, api="chat")
     job_id, tops = posted.job_id, request.top_logprobs or 0
-    ignored = {"x-fleet-ignored": request.ignored} if request.ignored else {}
     field = request.on_disconnect if "on_disconnect" in request.model_fields_set else None
     gone = on_gone(fleet, job_id, cancels(field, on_disconnect, idempotency_key))
     batches = following(fleet, job_id, -1)
-    headers = posted.headers | ignored
+    headers = posted.headers | naming(request.ignored)
     if not request.stream:
         show = Completion(job_id, tops)
         return Whole(job_id, batches, show, closing=fleet.closing, headers=headers, on_gone=gone)

@@ -6,8 +6,6 @@ had, is refused by name; what nobody knows is passed over and named in the answe
 Nothing of all that reaches a model server: messages and tools are built anew.
 """
 
-import json
-import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -20,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from api.nulls import NullIsNotGiven
 from fleet.request import JobRequest, Message
 
 #: Fields of OpenAI's that ask for nothing that could be missed in the answer.
@@ -46,9 +45,6 @@ REFUSED = {
     "functions": "it is no longer served; send `tools`",
     "function_call": "it is no longer served; send `tool_choice`",
 }
-#: Names told in the head of an answer.
-IGNORED_MOST = 20
-_NOT_FOR_A_HEAD = re.compile(r"[^!-+\--~]")
 
 Tokens = Annotated[int, Field(ge=1)]
 
@@ -101,12 +97,14 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatRequest(JobRequest):
+class ChatRequest(NullIsNotGiven, JobRequest):
     """The body of `POST /v1/chat/completions`."""
 
     model_config = ConfigDict(extra="allow")
 
-    messages: list[ChatMessage] = Field(default=[])  # type: ignore[assignment]
+    messages: list[ChatMessage]  # type: ignore[assignment]
+    #: The native API's shorthand is no field here.
+    message: None = None
     max_completion_tokens: Tokens | None = None
     n: Literal[1] = 1
     stream: bool = False
@@ -119,19 +117,10 @@ class ChatRequest(JobRequest):
     function_call: Any = None
 
     @property
-    def ignored(self) -> str:
-        """The fields that nobody knows, as a header's value; empty if there are none."""
+    def ignored(self) -> list[str]:
+        """The fields that nobody knows."""
         found = [name for name in self.model_extra or () if name not in HINTS]
-        found += [f"messages.{name}" for message in self.messages for name in message.unknown]
-        names = (_NOT_FOR_A_HEAD.sub("?", name)[:64] for name in dict.fromkeys(found))
-        return ", ".join(list(names)[:IGNORED_MOST])
-
-    @model_validator(mode="before")
-    @classmethod
-    def _null_is_not_given(cls, body: Any) -> Any:
-        if not isinstance(body, dict):
-            return body
-        return {name: value for name, value in body.items() if value is not None}
+        return found + [f"messages.{name}" for turn in self.messages for name in turn.unknown]
 
     @field_validator(*REFUSED)
     @classmethod
@@ -165,12 +154,8 @@ class ChatRequest(JobRequest):
     @field_validator("tool_choice")
     @classmethod
     def _is_among_the_tools(cls, choice: Any, info: ValidationInfo) -> Any:
-        tools = info.data.get("tools")
-        if "tools" in info.data and not tools:
-            if choice in ("none", "auto"):
-                return None  # some send it always
-            raise ValueError("there are no tools to choose from")
-        return _choice(choice, tools or []) if isinstance(choice, dict) else choice
+        tools = info.data.get("tools") or []
+        return _choice(choice, tools) if isinstance(choice, dict) else choice
 
     @field_validator("response_format")
     @classmethod
@@ -212,15 +197,11 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _call(call: dict[str, Any]) -> dict[str, Any]:
-    """A call that the model has made, with nothing else in it. A server takes JSON only."""
-    name, arguments = _inner(call, "function", "name"), _inner(call, "function", "arguments")
-    if call.get("type", "function") != "function" or not isinstance(name, str):
+    """A call that the model has made, with nothing else in it."""
+    if call.get("type", "function") != "function":
         raise ValueError("a call must be {id, type: function, function: {name, arguments}}")
-    try:
-        json.loads(arguments or "{}")
-    except (ValueError, TypeError):
-        raise ValueError(f"the arguments of {name[:64]!r} must be JSON, as text") from None
-    function = {"name": name, "arguments": arguments or "{}"}
+    told = call["function"]
+    function = {"name": told["name"], "arguments": told.get("arguments") or "{}"}
     return {"id": str(call.get("id") or ""), "type": "function", "function": function}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.outcome import Outcome
+from api.wire import in_lines
 from fleet.errors import ContextExceeded, FleetError
 from fleet.job import named_for
 
@@ -15,8 +16,6 @@ COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 
 _quote = json.encoder.encode_basestring
-#: These end a line for clients that read a stream as lines of text.
-_LINE_ENDS = str.maketrans({mark: f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"})
 
 
 class ContextLengthExceeded(ContextExceeded):
@@ -109,7 +108,11 @@ def finish_of(reason: str | None, *, called: bool) -> str:
 def in_openais_words(error: FleetError) -> FleetError:
     """The error as clients of OpenAI know it."""
     known = isinstance(error, ContextExceeded)
-    return ContextLengthExceeded(error.message, param="messages") if known else error
+    if not known:
+        return error
+    renamed = ContextLengthExceeded(error.message, param="messages")
+    renamed.headers |= error.headers
+    return renamed
 
 
 def as_json(value: object) -> str:
@@ -119,5 +122,4 @@ def as_json(value: object) -> str:
 
 def quoted(text: str) -> str:
     """A text as JSON, in one line for everybody."""
-    shown = _quote(text)
-    return shown if shown.isascii() else shown.translate(_LINE_ENDS)
+    return in_lines(_quote(text))

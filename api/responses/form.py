@@ -1,16 +1,14 @@
 """The body of `POST /v1/responses`. Pure."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from api.nulls import NullIsNotGiven
 from fleet.request import Bounded, Sampling, Webhook
 
 LOGPROBS = "message.output_text.logprobs"
-#: Names that the head of an answer may repeat, and how many of them.
-_PLAIN, _NAMES_MOST = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}"), 32
 
 Hint = Annotated[str, Field(max_length=512)] | None
 
@@ -23,7 +21,7 @@ def _text_or_items(value: Any) -> Any:
     raise ValueError("must be some text, or a list of items")
 
 
-class ResponseForm(Sampling):
+class ResponseForm(NullIsNotGiven, Sampling):
     """What a caller may ask for; what we do not know is ignored and named in the answer's head.
 
     Of `Sampling`, llama-server's own fields work beside OpenAI's.
@@ -92,12 +90,8 @@ class ResponseForm(Sampling):
         """Whether it can be found again."""
         return self.store is not False
 
-    def ignored(self) -> list[str]:
+    def ignored(self) -> Iterator[str]:
         """Names of what was asked and does nothing here."""
-        names = [name for name in self._without_effect() if _PLAIN.fullmatch(name)]
-        return names[:_NAMES_MOST]
-
-    def _without_effect(self) -> Iterator[str]:
         yield from self.model_extra or {}
         yield from (f"include.{name}" for name in self.include or () if name != LOGPROBS)
         yield from (f"text.{name}" for name in self.text or {} if name != "format")

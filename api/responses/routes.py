@@ -10,6 +10,7 @@ from api.body import described, read
 from api.following import following
 from api.guard import Asking
 from api.heads import IdempotencyKey, LastEventId, OnDisconnect, cancels, on_gone
+from api.ignored import naming
 from api.jobs import ROUTED_S
 from api.outcome import outcome
 from api.posting import PostedJob, post
@@ -63,7 +64,7 @@ async def create_response(
         keep_s=0 if form.stored else KEEP_S,
     )
     asked = Asked(posted.job_id, request.model, request.for_model(), kept, request.metadata)
-    head = posted.headers | _naming(form.ignored())
+    head = posted.headers | naming(form.ignored())
     ends = not form.background and cancels(form.on_disconnect, on_disconnect, idempotency_key)
     gone = on_gone(fleet, posted.job_id, ends)
     if form.stream:
@@ -90,10 +91,6 @@ async def _request(
             f"the conversation with its earlier turns may have {most} bytes ([limits] body_bytes)"
         )
     return request
-
-
-def _naming(ignored: Sequence[str]) -> dict[str, str]:
-    return {"x-fleet-ignored": ", ".join(ignored)} if ignored else {}
 
 
 def _streamed(fleet: State, asked: Asked, head: dict[str, str], gone: OnGone | None) -> EventStream:
@@ -126,8 +123,7 @@ def whole(asked: Asked, events: Sequence[Event]) -> Shown:
     """
     seen = outcome(events)
     if seen.error and seen.status != Kind.CANCELLED:
-        # The fleet has tried what there is; a client that posts it again makes another job.
-        seen.error.headers |= seen.headers | {"x-should-retry": "false"}
+        seen.error.headers |= seen.headers
         raise seen.error
     return Shown(told_of(asked, events), seen.headers)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from api import views
 from api.responses.asked import Asked
 from api.responses.telling import Telling, Told
+from api.wire import in_lines
 from fleet.events import Event, Kind
 
 
@@ -62,4 +63,4 @@ class ResponseWire:
 def frame(told: Told) -> bytes:
     """One event on the wire."""
     data = json.dumps(told.data, ensure_ascii=False, separators=(",", ":"))
-    return f"id: {told.number}\nevent: {told.type}\ndata: {data}\n\n".encode()
+    return in_lines(f"id: {told.number}\nevent: {told.type}\ndata: {data}\n\n").encode()

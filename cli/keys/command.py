@@ -7,14 +7,19 @@ import typer
 
 app = typer.Typer(help="Who may ask, and how much.", no_args_is_help=True)
 
+#: Of requests, tokens and jobs: beyond it no limit is meant, and numbers are not exact any more.
+MOST = 1_000_000_000_000
+
 Name = Annotated[str, typer.Argument(help="Name of the caller: 1 to 63 of a-z 0-9 . _ -")]
 Models = Annotated[
     str,
     typer.Option(metavar="A,B", help="Models of the catalogue that may answer; by default all."),
 ]
-Rpm = Annotated[int, typer.Option(min=0, help="Requests in a minute; 0: no limit.")]
-Tpm = Annotated[int, typer.Option(min=0, help="Tokens in a minute; 0: no limit.")]
-Concurrent = Annotated[int, typer.Option(min=0, help="Jobs at once; 0: `[limits] caller_jobs`.")]
+Rpm = Annotated[int, typer.Option(min=0, max=MOST, help="Requests in a minute; 0: no limit.")]
+Tpm = Annotated[int, typer.Option(min=0, max=MOST, help="Tokens in a minute; 0: no limit.")]
+Concurrent = Annotated[
+    int, typer.Option(min=0, max=MOST, help="Jobs at once; 0: `[limits] caller_jobs`.")
+]
 Budget = Annotated[
     float, typer.Option(min=0, help="US dollars in a day (UTC) for models with a price; 0: any.")
 ]

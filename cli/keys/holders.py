@@ -20,6 +20,9 @@ from fleet.settings import CALLER, Settings
 
 T = TypeVar("T")
 
+#: US dollars of a budget: a smaller one would be none at all, which is no limit.
+LEAST, MOST = 0.000_001, 1_000_000_000.0
+
 
 def create(config: Path | None, caller: Caller, as_json: bool) -> None:
     """Make a key; it stands alone on standard output.
@@ -36,7 +39,7 @@ def create(config: Path | None, caller: Caller, as_json: bool) -> None:
     out.print(key, markup=False, soft_wrap=True)
     err.print(
         "Keep it: it is not shown again. Callers send it as `Authorization: Bearer KEY` or "
-        "`x-api-key: KEY`; our own commands take it from FLEET_API__KEY.",
+        "`x-api-key: KEY`; our own commands take it from FLEET_KEY.",
         style="dim",
         soft_wrap=True,
     )
@@ -52,6 +55,8 @@ def check(caller: Caller, settings: Settings) -> None:
         raise ConfigError(f"NAME {caller.name!r}: use 1 to 63 of a-z 0-9 . _ -")
     if settings.api.takes_name(caller.name):
         raise ConfigError(f"NAME {caller.name!r} is taken by the settings; choose another")
+    if caller.budget_usd and not LEAST <= caller.budget_usd <= MOST:
+        raise ConfigError(f"--budget: 0, or from {LEAST:f} to {MOST:.0f} US dollars")
     for model in caller.models:
         find_model(settings.catalogue, model)
 

@@ -16,7 +16,9 @@ from fleet.callers import LOCAL
 from fleet.dispatch import Dispatcher
 from fleet.errors import Conflict, InvalidRequest, NotFound
 from fleet.job import job_id_of
+from fleet.keys import Keys
 from fleet.ledger import connect
+from fleet.line import Line
 from fleet.settings import Settings
 from fleet.webhooks.outbox import Listed, Outbox
 
@@ -30,7 +32,8 @@ def show_secret(config: Path | None, name: str | None) -> None:
         InvalidRequest: nobody has that name.
     """
     settings = settings_of_role(config)[0]
-    callers = tuple(settings.api.callers.values()) or (LOCAL,)
+    made = _with_line(settings, lambda line: Keys(line).all())
+    callers = (*settings.api.callers.values(), *(key.caller.name for key in made)) or (LOCAL,)
     chosen = name or callers[0]
     if chosen not in callers:
         raise InvalidRequest(f"no caller {chosen!r}; there are: {', '.join(callers)}")
@@ -79,10 +82,14 @@ def _table(found: Iterable[Listed]) -> Table:
 
 
 def _with_outbox(settings: Settings, what: Callable[[Outbox], Awaitable[T]]) -> T:
+    return _with_line(settings, lambda line: what(Outbox(line, settings, Dispatcher(settings))))
+
+
+def _with_line(settings: Settings, what: Callable[[Line], Awaitable[T]]) -> T:
     async def call() -> T:
         line = connect(settings)
         try:
-            return await what(Outbox(line, settings, Dispatcher(settings)))
+            return await what(line)
         finally:
             await line.aclose()
 

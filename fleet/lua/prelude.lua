@@ -173,6 +173,14 @@ local function announce(job, due, caller, ttl_s)
   return math.max(ttl_s, hook[2])
 end
 
+-- A delivery is due no more, and counts for its caller no more.
+local function drop_webhook(due, id, caller)
+  local hooks = webhooks_of(due)
+  if redis.call('ZREM', hooks, id) == 1 and redis.call('HINCRBY', load_of(hooks), caller, -1) <= 0 then
+    redis.call('HDEL', load_of(hooks), caller)
+  end
+end
+
 -- Beside a prefix: the counter of this day (UTC).
 local function today(prefix)
   return prefix .. text(math.floor(now / DAY_MS))

@@ -19,12 +19,9 @@ if ARGV[2] == 'postponed' or ARGV[2] == 'pending' then
   end
   return 1
 end
-redis.call('ZREM', hooks, id)
+drop_webhook(KEYS[2], id, record[3])
 redis.call('HSET', KEYS[1], 'webhook_state', ARGV[2], 'webhook_status', ARGV[4], 'webhook_error', ARGV[5],
   'webhook_next_at', '0')
-if redis.call('HINCRBY', load_of(hooks), record[3], -1) <= 0 then
-  redis.call('HDEL', load_of(hooks), record[3])
-end
 if ARGV[2] == 'failed' then
   redis.call('ZADD', KEYS[3], now_text, id)
   redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -ARGV[6] - 1)

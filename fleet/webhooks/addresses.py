@@ -28,6 +28,18 @@ CARRIERS: tuple[Network, ...] = tuple(
     )
 )
 
+#: What some versions of Python, or all, call public, and is not: addresses by which clouds serve
+#: their own machines (192.0.0.192, 168.63.129.16), relays, documentation, segment routing.
+NEVER: tuple[Network, ...] = tuple(
+    map(
+        ip_network,
+        (
+            *("192.0.0.0/24", "168.63.129.16/32", "192.88.99.0/24"),
+            *("3fff::/20", "5f00::/16"),
+        ),
+    )
+)
+
 
 def allowed(address: Address, *, private: bool, networks: Iterable[Network] = ()) -> bool:
     """Whether a webhook may go there: to the internet, with `private` to our own networks too,
@@ -37,7 +49,7 @@ def allowed(address: Address, *, private: bool, networks: Iterable[Network] = ()
         return False
     if _is_in(address, networks) or (private and _is_in(address, PRIVATE)):
         return True
-    return _is_public(address) and not _is_in(address, CARRIERS)
+    return _is_public(address) and not _is_in(address, (*CARRIERS, *NEVER))
 
 
 def _is_public(address: Address) -> bool:

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from fleet.names import NODES, PRIORITY_STEPS, ROUTER_QUEUE, queue_list
+from fleet.names import NODES, PRIORITY_STEPS, ROUTER_QUEUE, WEBHOOKS_QUEUE, queue_list
 from tests.chaos.door import Door
+from tests.chaos.history import Telling
+from tests.chaos.tellings import tellings
 from tests.fakes.handle import Fake
 from tests.stack import Stack
 from tests.support import NO_RETRY, Valkey, free_port, until
@@ -50,6 +53,13 @@ retention_s = {retention_s}
 
 [router]
 log_size = {log_size}
+
+[webhooks]
+allow_http = true
+allow_private = true
+first_pause_s = 0.5
+longest_pause_s = 2
+timeout_s = 1.5
 """
 MODEL = """
 [[models]]
@@ -72,7 +82,9 @@ class Exit:
 
 
 class Fleet:
-    """Two APIs, two routers, two workers for each of two models, their servers, Redis."""
+    """Two APIs, two routers, two workers for each of two models, their servers, Redis, and a
+    receiver of webhooks.
+    """
 
     has_log = True
     parts: tuple[str, ...] = (*ROUTERS, *WORKERS, *APIS)
@@ -92,6 +104,7 @@ class Fleet:
             )
             for name in MODELS
         }
+        self.receiver = Fake("receiver", folder / "receiver.log")
         self._limits = {
             "deadline_s": deadline_s,
             "retention_s": retention_s,
@@ -109,6 +122,7 @@ class Fleet:
         await asyncio.to_thread(self.valkey.start)
         for server in self.servers.values():
             await asyncio.to_thread(server.start)
+        await asyncio.to_thread(self.receiver.start)
         self.stack = Stack(self.folder, self.valkey.url, self._config(), **self.environment())
         self._ports = {name: free_port() for name in APIS[1:]} | {APIS[0]: self.stack.port}
         for name in self.parts:
@@ -130,6 +144,7 @@ class Fleet:
         await asyncio.to_thread(self.stack.stop)
         for server in self.servers.values():
             await asyncio.to_thread(server.close)
+        await asyncio.to_thread(self.receiver.close)
         await asyncio.to_thread(self.valkey.stop)
 
     def door(self) -> Door:
@@ -142,13 +157,26 @@ class Fleet:
             self.valkey.url, retry=NO_RETRY, socket_timeout=2, decode_responses=True
         )
 
+    @property
+    def hook(self) -> str:
+        """Where the ends of jobs are told."""
+        return f"{self.receiver.url}/hook"
+
+    def hear(self, answers: list[dict[str, Any]]) -> None:
+        """Have the receiver answer so, one post each, and all that follow well."""
+        self.receiver.post("/control", {"answers": answers}).raise_for_status()
+
+    def told(self) -> tuple[Telling, ...]:
+        """What the receiver has been told."""
+        return tellings(self.receiver.stats()["got"])
+
     def remarks_on(self, redis: Redis, ids: list[str]) -> dict[str, str]:
         """What Redis itself tells about jobs, for a report of those that were lost."""
         return {}
 
     def queue_lists(self) -> list[str]:
         """The Redis lists in which Celery's messages wait."""
-        queues = (ROUTER_QUEUE, *MODELS)
+        queues = (ROUTER_QUEUE, *MODELS, WEBHOOKS_QUEUE)
         return [queue_list(queue, step) for queue in queues for step in PRIORITY_STEPS]
 
     def spawn(self, name: str) -> None:
@@ -164,7 +192,7 @@ class Fleet:
                 "--no-access-log", "--timeout-graceful-shutdown", "2",
             ]  # fmt: skip
         if role == "router":
-            return ["celery", "-A", "router", "worker", "-Q", "router", *ALONE]
+            return ["celery", "-A", "router", "worker", "-Q", "router,webhooks", *ALONE]
         return ["celery", "-A", "workers", "worker", "-Q", rest.partition("-")[0], *ALONE]
 
     def process(self, name: str) -> "subprocess.Popen[bytes]":

@@ -42,6 +42,8 @@ class Order:
     cancel_after: float | None = None
     #: How it is read meanwhile: not at all, `steady` or `erratic` (leaves and comes back).
     reader: str = ""
+    #: Whether a webhook is to be told of its end.
+    webhook: bool = False
 
 
 @dataclass
@@ -79,6 +81,13 @@ class Stored(NamedTuple):
     status: str
     attempt: int
     log: tuple[Entry, ...]
+
+
+class Telling(NamedTuple):
+    """One post to the receiver of webhooks."""
+
+    event_id: str
+    body: str
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,8 @@ class History:
     listed: tuple[tuple[str, str], ...] = ()
     #: Posts that were neither accepted nor to be tried again: key and answer.
     refused: tuple[tuple[str, str], ...] = ()
+    #: What the receiver of webhooks was told.
+    told: tuple[Telling, ...] = ()
     #: Anything else that must not be, as sentences.
     remarks: tuple[str, ...] = ()
     #: When the harness itself stood still, so that its clock says nothing.

@@ -29,10 +29,11 @@ class Accepted:
 class Load:
     """An open loop: a slow system gets its orders all the same."""
 
-    def __init__(self, door: Door, orders: Iterator[Order], rate: float) -> None:
+    def __init__(self, door: Door, orders: Iterator[Order], rate: float, hook: str = "") -> None:
         self._door = door
         self._orders = orders
         self._rate = rate
+        self._hook = hook
         self._tasks: set[asyncio.Task[None]] = set()
         self.posted = 0
         self.accepted: list[Accepted] = []
@@ -80,7 +81,8 @@ class Load:
 
     async def _order(self, order: Order) -> None:
         headers = {"Idempotency-Key": order.key}
-        reply = await self._door.ask("POST", "/v1/jobs", json=order.body, headers=headers)
+        body = {**order.body, **({"webhook": self._hook} if order.webhook else {})}
+        reply = await self._door.ask("POST", "/v1/jobs", json=body, headers=headers)
         if reply.status_code != 202:
             self.refused.append((order.key, f"{reply.status_code} {reply.text}"))
             return

@@ -25,6 +25,8 @@ class Mix:
     capped: float = 0.05
     steady: float = 0.3
     erratic: float = 0.3
+    #: Those whose end a webhook is told.
+    webhooks: float = 0.3
 
 
 def words(count: int) -> str:
@@ -72,4 +74,5 @@ def _order(key: str, number: int, rng: Random, mix: Mix) -> Order:
         capped,
         rng.uniform(0, 1.5) if cancelled else None,
         reader[0],
+        webhook=rng.random() < mix.webhooks,
     )

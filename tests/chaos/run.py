@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 from tests.chaos import collect
@@ -19,12 +20,15 @@ from tests.chaos.load import Load
 from tests.chaos.orders import Mix, orders
 from tests.chaos.recovery import Recovery, late, recoveries
 from tests.chaos.stalls import watch
+from tests.chaos.tellings import ANSWERS, job_of
 from tests.chaos.verifier import Wrong, judge
 
 #: Nothing may happen in this time after the last job has ended: it is longer than a lease,
 #: the look for lost messages and the patience with a model's server.
 QUIET_S = 8.0
 PROGRESS_S = 5.0
+#: A webhook whose try was lost with its process is tried again after its lease, 13 s.
+HEARD_S = 30.0
 
 Say = Callable[[str], None]
 
@@ -65,14 +69,16 @@ async def run(fleet: Fleet, plan: Plan, say: Say) -> Outcome:
         await fleet.start()
         door = fleet.door()
         async with contextlib.aclosing(door), fleet.supervised():
-            load = Load(door, orders(plan.seed, plan.mix), plan.rate)
+            load = Load(door, orders(plan.seed, plan.mix), plan.rate, fleet.hook)
             chaos = Chaos(fleet, plan.seed, plan.faults, plan.gap_s, plan.hang_most_s, load.streams)
             stalls: list[Fault] = []
+            await asyncio.to_thread(fleet.hear, _answers(plan))
             async with _meanwhile(watch(stalls)), _meanwhile(_progress(load, chaos, fleet, say)):
                 async with asyncio.TaskGroup() as group:
                     group.create_task(load.run(plan.seconds))
                     group.create_task(chaos.run(plan.seconds))
                 await _quiet(load, door, plan)
+                await _heard(fleet, load)
             history = await _history(fleet, load, chaos, door, stalls)
     finally:
         await fleet.stop()
@@ -90,6 +96,22 @@ async def _quiet(load: Load, door: Door, plan: Plan) -> None:
     await asyncio.sleep(QUIET_S)
 
 
+async def _heard(fleet: Fleet, load: Load) -> None:
+    """Wait until the receiver has heard of every job that it should, or for so long."""
+    end = asyncio.get_running_loop().time() + HEARD_S
+    due = {job.id for job in load.accepted if job.order.webhook}
+    while asyncio.get_running_loop().time() < end:
+        if due <= {job_of(telling) for telling in await asyncio.to_thread(fleet.told)}:
+            return
+        await asyncio.sleep(0.5)
+
+
+def _answers(plan: Plan) -> list[dict[str, Any]]:
+    """How the receiver answers; enough for all jobs, and then well."""
+    rng = Random(f"receiver {plan.seed}")
+    return [rng.choice(ANSWERS) for _ in range(int(plan.seconds * plan.rate))]
+
+
 async def _history(
     fleet: Fleet, load: Load, chaos: Chaos, door: Door, stalls: list[Fault]
 ) -> History:
@@ -103,6 +125,7 @@ async def _history(
         jobs=collect.joined(load.accepted, shown, kept, remarks),
         faults=tuple(chaos.done),
         listed=await collect.listed(door),
+        told=await asyncio.to_thread(fleet.told),
         refused=tuple(load.refused),
         remarks=(
             *fleet.remarks,

@@ -9,14 +9,14 @@ from tests.chaos.orders import Mix
 from tests.chaos.plain import PlainFleet
 from tests.chaos.run import Outcome, Plan, Say, run
 
-#: No cancels and no deadlines, which plain Celery does not have on a pool of threads.
+#: No cancels, deadlines and webhooks, which plain Celery does not have on a pool of threads.
 PLAN = Plan(
     seed=21,
     seconds=60,
     rate=10,
     faults=("kill_worker",),
     gap_s=0.5,
-    mix=Mix(deadline_s=20, cancelled=0, hurried=0),
+    mix=Mix(deadline_s=20, cancelled=0, hurried=0, webhooks=0),
 )
 
 

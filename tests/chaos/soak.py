@@ -21,7 +21,8 @@ RETENTION_S = 60
 #: A decision log that is full before we look.
 LOG_SIZE = 1_000
 #: A record may outlive its job by its deadline; after both, all that is kept is in balance.
-MIX = Mix(deadline_s=50)
+#: (One with a webhook stays longer than we look.)
+MIX = Mix(deadline_s=50, webhooks=0)
 WARM_UP_S = 150.0
 SAMPLE_S = 2.0
 #: What may grow by how much. Streams come and go with the load, so descriptors need a few.

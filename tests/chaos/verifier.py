@@ -4,7 +4,7 @@ It knows what was asked, what was read back and what was done to the system, and
 names everything that is wrong. What is right: every accepted job has ended, once, in
 a way that its order or a fault explains; its log counts from 0 by one; its text is
 the known one; every reader has exactly the log; attempts are bounded and each repeat
-has its fault.
+has its fault; each end was told to its webhook.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tests.chaos.history import TERMINAL, Entry, Fault, History, Job, Order, Reading, Shown
+from tests.chaos.tellings import wrong_tellings
 
 #: Seconds for which a fault still explains what happens: the longest of the timeouts.
 AFTERMATH_S = 8.0
@@ -39,6 +40,7 @@ def judge(history: History) -> list[Wrong]:
     """Everything that is wrong, job by job."""
     found = [wrong for job in history.jobs for wrong in _judge_job(job, history)]
     found += _unasked(history)
+    found += [Wrong("webhook", *wrong) for wrong in wrong_tellings(history.jobs, history.told)]
     found += [Wrong("refused", key, answer) for key, answer in history.refused]
     found += [Wrong("remark", "", remark) for remark in history.remarks]
     return found

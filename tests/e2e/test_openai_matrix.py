@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, Literal
@@ -301,35 +302,38 @@ def test_the_sdks_own_response_stream_gathers_the_answer(sync_client: OpenAI) ->
     assert final.output_text
 
 
-@pytest.mark.parametrize("kind", ["plain", "tools"])
-def test_a_background_response_is_resumed_after_every_event(
-    sync_client: OpenAI, kind: Kind
-) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_background_response_is_resumed_after_every_event(sdk: Both, kind: Kind) -> None:
     fields = response_fields(kind)
-    with sync_client.responses.create(**fields, background=True, stream=True) as stream:
-        events = list(stream)
+    stream = await sdk.call("responses.create", **fields, background=True, stream=True)
+    events = await sdk.read(stream)
     whole = check_events(events)
     for event in events[:-1]:
         after = event.sequence_number
-        with sync_client.responses.retrieve(whole.id, stream=True, starting_after=after) as resumed:
-            rest = list(resumed)
+        rest = await sdk.read(await resumed(sdk, whole.id, after))
         assert check_events(rest, after + 1).output == whole.output
         assert [e.to_dict() for e in rest] == [e.to_dict() for e in events[after + 1 :]]
 
 
-def test_a_live_background_response_can_be_left_and_resumed_at_once(sync_client: OpenAI) -> None:
-    fields = {**response_fields("plain"), "max_output_tokens": 40}
-    stream = sync_client.responses.create(**fields, background=True, stream=True)
-    seen = _read(stream, 3)
+async def resumed(sdk: Both, response_id: str, after: int) -> Any:
+    """The stream of a response from behind that event on."""
+    return await sdk.call("responses.retrieve", response_id, stream=True, starting_after=after)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_live_background_response_is_left_and_resumed_after_every_event(
+    sdk: Both, kind: Kind
+) -> None:
+    fields = response_fields(kind)
+    stream = await sdk.call("responses.create", **fields, background=True, stream=True)
+    seen = await sdk.read(stream, 1)
     response_id = seen[0].response.id
     while seen[-1].type not in ENDS:
-        stream = sync_client.responses.retrieve(
-            response_id, stream=True, starting_after=seen[-1].sequence_number
-        )
-        seen += _read(stream, 5)
-    whole = check_events(seen)
-    texts = [event.delta for event in seen if event.type == "response.output_text.delta"]
-    assert "".join(texts) == whole.output_text
+        stream = await resumed(sdk, response_id, seen[-1].sequence_number)
+        seen += await sdk.read(stream, 1)
+    check_response(kind, check_events(seen))
+    whole = await sdk.call("responses.retrieve", response_id)
+    assert whole.output == seen[-1].response.output
 
 
 # Cancel in each state -----------------------------------------------------------------------
@@ -339,6 +343,21 @@ def long(model: str = "large") -> dict[str, Any]:
     """A response that takes a while."""
     story = "Tell me a very long story about the sea."
     return {"model": model, "input": story, "max_output_tokens": 600, "background": True}
+
+
+async def test_a_response_that_no_router_has_seen_is_cancelled(
+    sdk: Both, real_fleet: Stack
+) -> None:
+    router = real_fleet.processes["router"]
+    router.send_signal(signal.SIGSTOP)
+    try:
+        waiting = await sdk.call("responses.create", **long())
+        assert real_fleet.job(waiting.id)["status"] == "queued"
+        assert (await sdk.call("responses.cancel", waiting.id)).status == "cancelled"
+    finally:
+        router.send_signal(signal.SIGCONT)
+    seen = await sdk.call("responses.retrieve", waiting.id)
+    assert (seen.status, seen.output) == ("cancelled", [])
 
 
 async def test_a_response_that_waits_for_a_slot_is_cancelled(sdk: Both, real_fleet: Stack) -> None:
@@ -389,6 +408,18 @@ async def test_whoever_leaves_a_stream_in_the_foreground_ends_it(
     stream = await sdk.call("responses.create", **{**long(), "background": False}, stream=True)
     seen = await sdk.read(stream, 8)
     real_fleet.until_status(seen[0].response.id, "cancelled")
+
+
+async def test_whoever_leaves_a_stream_of_chat_completions_ends_it(
+    sdk: Both, real_fleet: Stack
+) -> None:
+    story = [{"role": "user", "content": long()["input"]}]
+    stream = await sdk.call(
+        "chat.completions.create", model="large", messages=story, max_tokens=600, stream=True
+    )
+    seen = await sdk.read(stream, 8)
+    real_fleet.until_status(seen[0].id, "cancelled")
+    wait_until(lambda: busy(real_fleet, "large") == 0, "the slot is free")
 
 
 def busy(fleet: Stack, model: str) -> int:

@@ -494,6 +494,8 @@ def _cannot_be_meant(asked: Mapping[str, Any]) -> str:
         return "Cannot have 2 or more assistant messages at the end of the list."
     if asked.get("logprobs") and asked.get("tools") and asked.get("stream"):
         return "logprobs is not supported with tools + stream"
+    if asked.get("top_logprobs") is not None and not asked.get("logprobs"):
+        return "top_logprobs requires logprobs to be set to true"
     return ""
 
 

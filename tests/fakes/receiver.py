@@ -2,7 +2,8 @@
 
 `POST /control {"answers": [...], "then": {...}}` says how: each entry is for one post, `then` for
 all that follow. `{"status": 200, "after_s": 0, "headers": {}, "bytes": 0, "drop": false}`.
-`GET /stats` gives what came.
+`bytes` is the length of a body that comes piece by piece, behind a 200. `GET /stats` gives what
+came, and how many bytes of such bodies went out.
 """
 
 import argparse
@@ -14,6 +15,8 @@ from typing import Any
 
 from tests.fakes.http import Exchange, Gone, serve
 
+PIECE = b"x" * 65_536
+
 
 class Receiver:
     """What came, and what will be said."""
@@ -23,12 +26,13 @@ class Receiver:
         self.answers: list[dict[str, Any]] = []
         self.then: dict[str, Any] = {}
         self.at_once = self.most_at_once = 0
+        self.poured = 0
 
     async def __call__(self, exchange: Exchange) -> None:
         """One request."""
         path = exchange.request.path
         if path == "/stats":
-            told = {"got": self.got, "most_at_once": self.most_at_once}
+            told = {"got": self.got, "most_at_once": self.most_at_once, "poured": self.poured}
             await exchange.reply(200, told)
         elif path == "/control":
             told = json.loads(exchange.request.body)
@@ -66,10 +70,19 @@ class Receiver:
         if how.get("drop"):
             exchange.drop()
             return
-        body = "x" * how.get("bytes", 0)
         with suppress(ConnectionError):
+            if size := how.get("bytes"):
+                await self._pour(exchange, size)
+                return
             status, headers = how.get("status", 200), how.get("headers")
-            await exchange.reply(status, body, kind="text/plain", headers=headers)
+            await exchange.reply(status, "", kind="text/plain", headers=headers)
+
+    async def _pour(self, exchange: Exchange, size: int) -> None:
+        await exchange.begin()
+        for _ in range(size // len(PIECE)):
+            await exchange.chunk(PIECE)
+            self.poured += len(PIECE)
+        await exchange.end()
 
 
 def main() -> None:

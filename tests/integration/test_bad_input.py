@@ -188,3 +188,38 @@ def test_an_unknown_model_lists_those_there_are(fleet: Fleet, name: str) -> None
         error = error_of(fleet, 404, "POST", path, json=body)
         assert (error["code"], error["param"]) == ("model_not_found", "model")
         assert "auto, fast, tool, large" in error["message"]
+
+
+TURN = {"role": "user", "content": "Hi"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "meant"),
+    [
+        ("/v1/chat/completions", {"mesages": []}, "messages"),
+        ("/v1/messages", {"messages": [TURN], "model": "fast", "max_token": 3}, "max_tokens"),
+        ("/v1/responses", {"model": "fast", "imput": "Hi"}, "input"),
+    ],
+)
+def test_a_field_that_is_misspelt_is_found(
+    fleet: Fleet, path: str, body: dict[str, Any], meant: str
+) -> None:
+    error = fleet.stack.client.post(path, json=body).json()["error"]
+    assert meant in error["message"]
+    wrong = next(name for name in body if name not in ("model", "messages"))
+    assert f"is {wrong!r} meant?" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "instead"),
+    [
+        ("/chat/completions", "did you mean /v1/chat/completions?"),
+        ("/v1/v1/messages", "did you mean /v1/messages?"),
+        ("/v1/chat/completion", "did you mean /v1/chat/completions?"),
+        ("/", "/openapi.json lists those there are"),
+    ],
+)
+def test_an_endpoint_that_is_none_is_answered_with_the_one_that_is(
+    fleet: Fleet, path: str, instead: str
+) -> None:
+    assert instead in error_of(fleet, 404, "POST", path, json={})["message"]

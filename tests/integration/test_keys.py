@@ -194,6 +194,9 @@ def test_a_key_may_come_in_anthropics_way_too(house: House) -> None:
     assert house.ask("", headers={"x-api-key": key}).status_code == 202
     assert house.ask("", headers={"x-api-key": key + "x"}).status_code == 401
     assert house.ask("", headers={"Authorization": f"Basic {key}"}).status_code == 401
+    both = {"Authorization": "Bearer", "x-api-key": key}
+    assert house.ask("", headers=both).status_code == 202
+    assert house.ask("", headers={**both, "Authorization": "Bearer x"}).status_code == 401
 
 
 def test_nothing_of_a_key_that_could_open_the_door_is_kept(house: House) -> None:
@@ -230,6 +233,10 @@ def test_a_name_is_given_once_however_many_ask_at_once(house: House, tmp_path: P
         (("create", "default"), "'default' is taken by the settings"),
         (("create", "No Name"), "use 1 to 63 of a-z 0-9"),
         (("create", "eve", "--models", "mini,lrage"), "no model 'lrage' in the catalogue"),
+        (("create", "eve", "--budget", "nan"), "'--budget'"),
+        (("create", "eve", "--budget", "inf"), "--budget: 0, or from 0.000001 to 1000000000"),
+        (("create", "eve", "--budget", "1e-12"), "--budget: 0, or from 0.000001 to 1000000000"),
+        (("create", "eve", "--tpm", "1" + "0" * 30), "'--tpm'"),
         (("revoke", "nobody"), "no key is named 'nobody'"),
         (("show", "nobody"), "no key is named 'nobody'"),
     ],
@@ -249,7 +256,7 @@ def test_a_key_with_models_gets_no_others(house: House) -> None:
     for model in ("mini", "gpt-9"):
         refused = house.post(key, model=model)
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
-    for model in ("auto", "fast"):  # a role that another model would serve first
+    for model in ("auto", "tool"):  # a role that another model would serve first
         job_id = house.post(key, model=model).json()["id"]
         with Redis.from_url(house.valkey.url, decode_responses=True) as client:
             assert json.loads(client.hget(f"fleet:job:{job_id}", "allowed") or "") == ["large"]
@@ -277,14 +284,14 @@ def test_the_commands_of_a_fleet_that_needs_a_key_say_how_to_get_in(house: House
         ("", "needs a key"),
         ("fleet-wrong-wrong-wrong", "does not take the key"),
     ):
-        env = {**house.stack.env, **({"FLEET_API__KEY": sent} if sent else {})}
+        env = {**house.stack.env, **({"FLEET_KEY": sent} if sent else {})}
         log = house.stack.folder / f"ask{len(sent)}.log"
         command = [sys.executable, "-m", "cli.main", "jobs", "--url", house.stack.url]
         assert start_process(command, log, env=env).wait(30) == 1
         assert problem in log.read_text()
-        assert "set FLEET_API__KEY to one that `fleet keys create NAME`" in log.read_text()
+        assert "set FLEET_KEY to one that `fleet keys create NAME`" in log.read_text()
     log = house.stack.folder / "well.log"
-    env = {**house.stack.env, "FLEET_API__KEY": key}
+    env = {**house.stack.env, "FLEET_KEY": key}
     assert start_process(command, log, env=env).wait(30) == 0
 
 

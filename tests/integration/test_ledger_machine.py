@@ -1,7 +1,8 @@
 """The scripts against a model: any moves of anybody, in any order, and what must hold after each.
 
 Routers, workers and reapers may be late, die, or repeat a call whose answer they did not hear;
-messages get lost; leases, pauses and deadlines run out (they are set into the past, nobody waits).
+messages get lost; leases, pauses and deadlines run out (they are set into the past, nobody waits);
+jobs are deleted while others work on them, and receivers of webhooks answer as they like.
 """
 
 import asyncio
@@ -37,8 +38,19 @@ from fleet.ledger import (
     Write,
     connect,
 )
-from fleet.names import DUE, JOBS_PREFIX, ROUTER_QUEUE, job_key, queue_lists, waiting_key
+from fleet.names import (
+    DUE,
+    DUE_WEBHOOKS,
+    JOBS_PREFIX,
+    ROUTER_QUEUE,
+    job_key,
+    queue_lists,
+    waiting_key,
+)
 from fleet.settings import Settings
+from fleet.webhooks.delivery import Delivery, State
+from fleet.webhooks.outbox import Outbox
+from fleet.webhooks.schedule import Answer
 from tests.ledger_model import (
     CALLER_JOBS,
     MAX_ATTEMPTS,
@@ -108,13 +120,15 @@ def move(weight: int, **how: st.SearchStrategy[Any]) -> Callable[[F], F]:
 class LedgerMachine(RuleBasedStateMachine):
     """One example: an empty database, and moves until all has ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger, outbox: Outbox) -> None:
         super().__init__()
-        self.loop, self.ledger = loop, ledger
+        self.loop, self.ledger, self.outbox = loop, ledger, outbox
         self.model = Model(QUEUES)
         #: Jobs that routers hold or held, with the names of their claims; and workers' attempts.
         self.decisions: list[tuple[str, Job]] = []
         self.attempts: list[Held] = []
+        #: Tries of deliveries, under way or over.
+        self.tries: list[Delivery] = []
         self.numbers = 0
         self.salt = ""
         #: Whether what was done last has been checked, and all was well.
@@ -148,6 +162,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def leased(self) -> list[Known]:
         return [job for job in self.unended() if job.lease is Lease.LIVE]
 
+    def pending(self) -> list[Known]:
+        return [job for job in self.model.jobs.values() if job.delivery is State.PENDING]
+
     def paused(self) -> list[Known]:
         return [job for job in self.unended() if job.paused and not job.pause_over]
 
@@ -162,7 +179,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.see()
         self.sound = True
         for number, plan in enumerate(begun):
-            self.post("abca"[number], 3, plan, None, "x", 1, 1)
+            self.post("abca"[number], 3, plan, None, "x", 1, 1, bool(number % 2))
             self.take_and_route(plan, 1)
             self.claim(0, "w1", "http://s", 1)
 
@@ -182,6 +199,7 @@ class LedgerMachine(RuleBasedStateMachine):
         body=st.sampled_from("xy"),
         jobs=st.sampled_from((1, 2, 4)),
         times=times,
+        webhook=st.booleans(),
     )
     def post(
         self,
@@ -192,6 +210,7 @@ class LedgerMachine(RuleBasedStateMachine):
         body: str,
         jobs: int,
         times: int,
+        webhook: bool,
     ) -> None:
         for _ in range(jobs):
             job_id = f"job_{hashlib.md5(f'{self.salt} {self.number()}'.encode()).hexdigest()}"
@@ -210,13 +229,14 @@ class LedgerMachine(RuleBasedStateMachine):
                             priority=priority,
                             start_timeout_s=LONG_S / 2,
                             idempotency=(digest, value) if digest else None,
+                            webhook="https://hooks.example/" if webhook else "",
                         )
                     )
                 )
                 accepted = expected == Created(ahead=expected.ahead)
                 assert outcome == (Created() if accepted and again else expected)
             if accepted:
-                self.model.posted(job_id, caller, priority)
+                self.model.posted(job_id, caller, priority, webhook)
                 if digest:
                     self.model.kept[digest] = value
         self.checked()
@@ -446,7 +466,8 @@ class LedgerMachine(RuleBasedStateMachine):
         for _ in range(times):
             may = not known.ended
             status = Status.CANCELLED if may else known.status
-            assert self.do(self.ledger.cancel(known.id)) == (may, status)
+            told = self.do(self.ledger.cancel(known.id))
+            assert told == (None if known.deleted else (may, status))
             if may:
                 self.model.end(known, Status.CANCELLED)
         self.checked()
@@ -458,9 +479,20 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self.any_job(pick)
         may = not known.ended and known.late
         status = Status.EXPIRED if may else known.status
-        assert self.do(self.ledger.expire(known.id)) == (may, status)
+        told = self.do(self.ledger.expire(known.id))
+        assert told == (None if known.deleted else (may, status))
         if may:
             self.model.end(known, Status.EXPIRED)
+        self.checked()
+
+    @move(weight=2, pick=pick, even_ended=st.booleans(), times=times)
+    def delete(self, pick: int, even_ended: bool, times: int) -> None:
+        if not (jobs := [job for job in self.model.jobs.values() if even_ended or not job.ended]):
+            return
+        known = picked(jobs, pick)
+        for _ in range(times):
+            assert self.do(self.ledger.delete(known.id, known.caller)) == (not known.deleted)
+            self.model.delete(known)
         self.checked()
 
     @move(weight=1, pick=pick, even_running=st.booleans())
@@ -483,6 +515,66 @@ class LedgerMachine(RuleBasedStateMachine):
         assert [event.seq for event in events] == list(range(after + 1, len(known.log)))
         kinds = [event.kind for event in events]
         assert kinds == [kind for kind, _ in known.log[after + 1 :]]
+
+    # Webhooks.
+
+    @move(weight=2, most=st.sampled_from((1, 2, 50)))
+    def take_deliveries(self, most: int) -> None:
+        due = {job.id for job in self.pending() if job.delivery_due}
+        taken = self.do(self.outbox.take(most))
+        assert {delivery.job_id for delivery in taken} <= due
+        assert len(taken) == min(most, len(due))
+        for delivery in taken:
+            known = self.model.jobs[delivery.job_id]
+            known.tries += 1
+            known.delivery_due = False
+            assert (delivery.attempt, delivery.status) == (known.tries, known.status)
+            assert delivery.caller == known.caller
+        self.tries += taken
+        self.checked()
+
+    @move(weight=3, pick=pick, state=st.sampled_from(tuple(State)), times=times)
+    def settle_delivery(self, pick: int, state: State, times: int) -> None:
+        if not self.tries:
+            return
+        delivery = picked(self.tries, pick)
+        known = self.model.jobs[delivery.job_id]
+        for _ in range(times):
+            its_try = delivery.attempt == known.tries or state is State.DELIVERED
+            may = known.delivery is State.PENDING and its_try
+            assert self.do(self.outbox.settle(delivery, state, Answer(500), LONG_S)) == may
+            if may:
+                self.model.settled(known, state)
+        self.checked()
+
+    @move(weight=1, pick=pick)
+    def a_delivery_is_due_again(self, pick: int) -> None:
+        """Its pause is over, or the lease of a try whose process has died."""
+        if not (jobs := self.pending()):
+            return
+        self.make_due(picked(jobs, pick))
+        self.checked()
+
+    def make_due(self, known: Known) -> None:
+        known.delivery_due = True
+        self.call("ZADD", DUE_WEBHOOKS, "XX", PAST, known.id)
+
+    @move(weight=1, pick=pick)
+    def retry_delivery(self, pick: int) -> None:
+        if not self.model.jobs:
+            return
+        known = self.any_job(pick)
+        may = None if known.deleted or not known.webhook else known.ended
+        assert self.do(self.outbox.retry(known.id)) == may
+        if may:
+            self.model.retried(known)
+        self.checked()
+
+    @move(weight=1)
+    def wake_a_deliverer(self) -> None:
+        woken = self.do(self.outbox.wake())
+        assert not woken or self.model.jobs[woken].delivery_due
+        self.checked()
 
     # Time, and what is lost.
 
@@ -639,8 +731,13 @@ class LedgerMachine(RuleBasedStateMachine):
                 while self.wake_and_answer(model):
                     pass
         assert self.unended() == []
+        for known in self.pending():
+            self.make_due(known)
+        self.take_deliveries(1_000)
+        for delivery in self.tries:
+            self.do(self.outbox.settle(delivery, State.DELIVERED, Answer(200)))
         left = self.call("KEYS", "fleet:waiting*") + self.call("KEYS", "fleet:due*")
-        left = [key for key in left if key != f"{DUE}:looked"]
+        left = [key for key in left if not key.endswith(":looked")]
         assert left == []
 
     def time_passes(self) -> None:
@@ -684,7 +781,8 @@ def ended_by(known: Known, attempt: int, status: Status, seq: int) -> bool:
     """Whether a finish looks like the repetition of the one that ended the job. (A failure may
     have been somebody else's: whoever reports one does not ask whose it was.)
     """
-    return known.attempt == attempt and known.status is status and len(known.log) == seq + 2
+    same = known.attempt == attempt and known.status is status and len(known.log) == seq + 2
+    return same and not known.deleted
 
 
 @pytest.mark.timeout(1_800)  # `HYPOTHESIS_PROFILE=long` takes minutes
@@ -693,12 +791,13 @@ def test_any_moves_of_anybody_keep_every_promise(redis_url: str) -> None:
     workers: Any = {"lease_s": LONG_S, "max_attempts": MAX_ATTEMPTS}
     settings = Settings(redis_url=redis_url, models=MODELS, limits=limits, workers=workers)
     line = connect(settings)
-    ledger = Ledger(line, settings, Dispatcher(settings))
+    dispatcher = Dispatcher(settings)
+    ledger, outbox = Ledger(line, settings, dispatcher), Outbox(line, settings, dispatcher)
     loop = asyncio.new_event_loop()
 
     class Machine(LedgerMachine):
         def __init__(self) -> None:
-            super().__init__(loop, ledger)
+            super().__init__(loop, ledger, outbox)
 
     try:
         run_state_machine_as_test(

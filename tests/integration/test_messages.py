@@ -336,3 +336,12 @@ async def test_the_doors_own_refusals_are_in_the_sdks_words(door: Stack) -> None
                 lambda: web.get(jobs).json()["jobs"][0]["status"] == "cancelled",
                 "the job of the stream that was left is cancelled",
             )
+
+
+def test_an_sdk_that_tries_again_makes_no_second_job_of_one_that_failed(
+    fleet: Fleet, client: Anthropic
+) -> None:
+    before = fleet.fast.stats()["requests"]
+    with pytest.raises(anthropic.InternalServerError, match="All models"):
+        client.with_options(max_retries=2).messages.create(**hello("Hi [[fake fail=500]]"))
+    assert fleet.fast.stats()["requests"] == before + 1

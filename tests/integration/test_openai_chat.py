@@ -423,3 +423,21 @@ def test_an_empty_question_is_asked(client: OpenAI) -> None:
         ],
     )
     assert whole.choices[0].message.content
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_sdk_that_tries_again_makes_no_second_job_of_one_that_failed(
+    fleet: Fleet, client: OpenAI, stream: bool
+) -> None:
+    before = fleet.fast.stats()["requests"]
+    with pytest.raises(openai.InternalServerError, match="All models") as failed:
+        client.with_options(max_retries=2).chat.completions.create(
+            **asking("Hi [[fake fail=500]]"), stream=stream
+        )
+    assert failed.value.response.headers["x-should-retry"] == "false"
+    assert fleet.fast.stats()["requests"] == before + 1
+
+
+def test_rivals_of_no_token_may_be_asked_for_without_log_probabilities(client: OpenAI) -> None:
+    said = client.chat.completions.create(**asking("Hi [[fake n=5]]"), top_logprobs=0)
+    assert said.choices[0].message.content == WORDS

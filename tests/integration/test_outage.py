@@ -38,7 +38,7 @@ def test_a_stream_and_everybody_in_it_outlive_a_restart_of_redis(
 ) -> None:
     job_id = stack.post("Hi [[fake n=150 tps=40]]")
     with stack.reading(job_id) as stream:
-        next(event for event in stream if event[2].get("content") == " w20")
+        next(event for event in stream if " w20" in event[2].get("content", ""))
         own_valkey.kill()
         began = time.monotonic()
         refused = stack.client.post("/v1/jobs", json={"message": "anybody?"})

@@ -233,12 +233,20 @@ def test_a_chat_completion_is_told_where_its_job_goes_on(running: Stack) -> None
     assert running.ended(job_id)["status"] == "completed"
 
 
-def test_who_waits_for_a_whole_completion_is_told_to_come_back(running: Stack) -> None:
+@pytest.mark.parametrize(
+    ("header", "told", "end"),
+    [({}, "ask again", "cancelled"), ({"Idempotency-Key": "k"}, "goes on", "completed")],
+)
+def test_who_waits_for_a_whole_completion_is_told_to_ask_again_or_to_come_back(
+    running: Stack, header: dict[str, str], told: str, end: str
+) -> None:
     body = {"model": "fast", "messages": [{"role": "user", "content": "Hi [[fake n=40 tps=20]]"}]}
-    reader = Reading(running, "POST", "/v1/chat/completions", json=body)
+    reader = Reading(running, "POST", "/v1/chat/completions", json=body, headers=header)
     wait_until(lambda: running.client.get("/v1/jobs?status=running").json()["jobs"], "it runs")
     stop(running.processes["api"])
     reader.end()
-    assert json.loads("".join(reader.lines))["error"]["code"] == "server_restarting"
+    error = json.loads("".join(reader.lines))["error"]
+    assert error["code"] == "server_restarting"
+    assert told in error["message"]
     restart(running)
-    assert running.ended(reader.headers["x-fleet-job-id"])["status"] == "completed"
+    assert running.ended(reader.headers["x-fleet-job-id"])["status"] == end

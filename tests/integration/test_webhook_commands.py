@@ -1,5 +1,6 @@
 """`fleet webhooks`: secrets and what is not delivered, for whoever runs the fleet."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from fleet.callers import Caller
 from fleet.dispatch import Dispatcher
 from fleet.job import NewJob, new_job_id
+from fleet.keys import Keys
 from fleet.ledger import Ledger, connect
 from fleet.settings import Settings
 from fleet.webhooks.delivery import State
@@ -57,6 +60,17 @@ def test_a_secret_is_shown_alone_and_is_that_of_the_caller(
     assert command("secret") == command("secret", "alice")
     assert command("secret", "bob").strip() == secret_of("a master of our own", "bob")
     assert "there are: alice, bob" in command("secret", "eve", fails=1)
+
+
+async def test_who_has_a_key_in_redis_has_a_secret_too(command: Command, redis_url: str) -> None:
+    settings = Settings(redis_url=redis_url)
+    line = connect(settings)
+    await Keys(line).create(Caller("carol"))
+    await line.aclose()
+    shown = await asyncio.to_thread(command, "secret", "carol")
+    assert shown.startswith("whsec_")
+    assert await asyncio.to_thread(command, "secret") == shown
+    assert "there are: carol" in await asyncio.to_thread(command, "secret", "local", fails=1)
 
 
 async def test_what_was_given_up_is_listed_and_tried_again(

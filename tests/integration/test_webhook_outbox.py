@@ -325,3 +325,32 @@ async def test_secrets_are_each_callers_own_and_stay_the_same(house: House) -> N
     )
     assert await own.outbox.secret_of("alice") not in (alice, bob)
     await own.line.aclose()
+
+
+async def test_a_job_that_is_deleted_before_its_end_tells_nobody(house: House) -> None:
+    job_id = await house.posted()
+    assert await house.ledger.delete(job_id, "alice")
+    assert (await house.due(), await house.messages()) == ({}, 0)
+    assert await house.outbox.pending_of("alice") == 0
+
+
+async def test_a_delivery_whose_job_is_deleted_counts_no_more(house: House) -> None:
+    kept = await house.ended()
+    waiting, trying = await house.ended(), await house.ended()
+    taken = {delivery.job_id: delivery for delivery in await house.outbox.take(10)}
+    assert await house.outbox.settle(taken[waiting], State.PENDING, ILL, 600)
+    assert await house.outbox.pending_of("alice") == 3
+    for job_id in (waiting, trying):
+        assert await house.ledger.delete(job_id, "alice")
+    assert (list(await house.due()), await house.outbox.pending_of("alice")) == ([kept], 1)
+    assert not await house.outbox.settle(taken[trying], State.DELIVERED, WELL)
+    assert await house.outbox.settle(taken[kept], State.DELIVERED, WELL)
+    assert (await house.due(), await house.outbox.pending_of("alice")) == ({}, 0)
+
+
+async def test_a_deleted_job_is_not_among_those_that_were_given_up(house: House) -> None:
+    job_id = await house.ended()
+    assert await house.outbox.settle(await house.taken(), State.FAILED, ILL)
+    assert await house.ledger.delete(job_id, "alice")
+    assert await house.line.call("ZCARD", WEBHOOKS_FAILED) == 0
+    assert await house.outbox.pending_of("alice") == 0

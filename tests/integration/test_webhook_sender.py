@@ -123,6 +123,7 @@ async def test_a_redirect_is_not_followed(receiver: Fake, resolver: Resolver) ->
 async def test_a_huge_answer_is_not_read(receiver: Fake, resolver: Resolver) -> None:
     receiver.post("/control", {"then": {"bytes": 500_000_000}})
     assert await sent(receiver.url, resolver) == Answer(200)
+    assert receiver.stats()["poured"] < 50_000_000
 
 
 async def test_what_the_answer_asks_is_passed_on(receiver: Fake, resolver: Resolver) -> None:

@@ -54,13 +54,7 @@ def test_nothing_unknown_reaches_a_model() -> None:
         tools=[{**TOOL, "cache_control": {}}],
     )
     assert request.for_model() == {"messages": [USER], "tools": [TOOL]}
-    assert request.ignored == "id_slot, messages.cache_control"
-
-
-def test_a_name_that_is_passed_over_cannot_write_a_header_of_its_own() -> None:
-    many = {f"field{n}": 1 for n in range(50)}
-    assert asked(**{"a\r\nSet-Cookie: b": 1, "ü,": 2}).ignored == "a??Set-Cookie:?b, ??"
-    assert len(asked(**many).ignored.split(", ")) == 20
+    assert request.ignored == ["id_slot", "messages.cache_control"]
 
 
 def test_null_is_as_good_as_not_given() -> None:
@@ -88,7 +82,7 @@ def test_what_sdks_send_back_is_taken_and_empty_answers_are_dropped() -> None:
     request = asked(messages=[USER, back, {"role": "assistant", "content": ""}, USER])
     hello = {"role": "assistant", "content": "Hello"}
     assert request.for_model()["messages"] == [USER, hello, USER]
-    assert request.ignored == ""
+    assert request.ignored == []
 
 
 def test_calls_come_back_whole() -> None:

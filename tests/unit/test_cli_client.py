@@ -353,3 +353,5 @@ def test_the_address_is_the_named_one_or_the_settings(
     monkeypatch.setenv("FLEET_API__KEY", "k-9")
     assert find_api(None, tmp_path) == ("http://127.0.0.1:8123", "k-9")
     assert find_api("http://10.0.0.5:80/", tmp_path) == ("http://10.0.0.5:80", "k-9")
+    monkeypatch.setenv("FLEET_KEY", "mine")
+    assert find_api(None, tmp_path) == ("http://127.0.0.1:8123", "mine")

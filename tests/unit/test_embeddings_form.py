@@ -43,12 +43,20 @@ def test_texts_and_tokens_come_alone_or_together(given: Any, inputs: Any) -> Non
         ([True], "input 0 is neither"),
         (["a", 1.5], "input 1 is neither"),
         ({"text": "a"}, "give a text"),
-        (None, "give a text"),
+        (None, "Field required"),
     ],
 )
 def test_what_is_neither_is_refused_with_its_number(given: Any, why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         EmbeddingsRequest.model_validate({"input": given})
+
+
+def test_null_is_as_good_as_not_given() -> None:
+    nulls = {"model": None, "encoding_format": None, "dimensions": None, "user": None}
+    plain = {"input": "a"}
+    assert EmbeddingsRequest.model_validate(plain | nulls) == EmbeddingsRequest.model_validate(
+        plain
+    )
 
 
 def test_the_only_one_needs_no_name() -> None:

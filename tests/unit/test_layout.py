@@ -33,3 +33,8 @@ def test_the_command_answers_without_the_heavy_imports() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+
+
+def test_an_api_without_embedding_models_does_without_a_client_for_http() -> None:
+    code = "import sys, api.app; assert 'httpx' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -188,10 +188,15 @@ def test_what_changes_nothing_is_named() -> None:
         cache_control={"type": "ephemeral"},
         thinking={"type": "enabled", "budget_tokens": 9},
         output_config={"effort": "low"},
-        **{"x\r\ny": 1},
     )
-    assert seen.ignored == "output_config.effort, speed, thinking.budget_tokens"
-    assert asked().ignored == ""
+    assert list(seen.ignored) == ["speed", "thinking.budget_tokens", "output_config.effort"]
+    assert not list(asked().ignored)
+
+
+def test_null_is_as_good_as_not_given() -> None:
+    nulls = dict.fromkeys(["system", "stop_sequences", "tools", "stream", "priority", "speed"])
+    assert asked(**nulls) == asked()
+    assert not list(asked(**nulls).ignored)
 
 
 @pytest.mark.parametrize(

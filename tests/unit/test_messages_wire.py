@@ -274,3 +274,16 @@ def test_a_stream_that_must_end_early_says_why() -> None:
         wire = MessagesWire(JOB)
         [said] = frames(last(wire))
         assert (said["type"], said["error"]["type"]) == ("error", kind)
+
+
+def test_half_a_character_in_the_arguments_of_a_call_is_marked_not_fatal() -> None:
+    events = log(*BEGIN, call(0, '{"x":"\\ud83d"}', "look", "1"), *END)
+    shown, _ = view.whole(JOB, events, thinks_aloud=True)
+    assert shown["content"][0]["input"] == {"x": "\ufffd"}
+
+
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029"])
+def test_a_frame_is_a_line_for_those_who_read_text(mark: str) -> None:
+    said = MessagesWire(JOB).show(log(*BEGIN, token(content=f"a{mark}b"), *END)).decode()
+    told = [json.loads(line[6:]) for line in said.splitlines() if line.startswith("data: ")]
+    assert [t["delta"]["text"] for t in told if "text" in t.get("delta", {})] == [f"a{mark}b"]

@@ -70,3 +70,10 @@ def test_every_error_comes_back_as_it_was_told() -> None:
         if isinstance(kind, type) and issubclass(kind, errors.FleetError):
             told = (kind([]) if kind is AllModelsUnavailable else kind("why", param="x")).as_dict()
             assert revived(told).as_dict() == told
+
+
+@pytest.mark.parametrize("end", ["failed", "expired", "cancelled"])
+def test_a_job_that_has_failed_is_not_to_be_posted_again_by_an_sdk(end: str) -> None:
+    error = outcome(log(("queued", {}), (end, {"error": {"code": "server_failed"}}))).error
+    assert error is not None
+    assert error.headers["x-should-retry"] == "false"

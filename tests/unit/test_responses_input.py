@@ -146,6 +146,8 @@ def test_allowed_tools_are_those_that_the_model_gets() -> None:
         ({"tools": [{"type": "function"}]}, "tools[0].name", "needs a name"),
         ({"tool_choice": {"type": "mcp"}}, "tool_choice", "must be none, auto"),
         ({"tool_choice": {"type": "function", "name": "x"}}, "tool_choice", "no function 'x'"),
+        ({"tool_choice": "required"}, "tool_choice", "no tools to choose from"),
+        ({"input": [call("1", arguments="{"), result("1")]}, "input", "must be JSON, as text"),
         ({"text": {"format": {"type": "json_schema"}}}, "text.format", "`schema`"),
         ({"text": {"format": {"type": "yaml"}}}, "text.format", "json_schema"),
         ({"input": [said("user", "")]}, "input", "must not be empty"),
@@ -191,8 +193,8 @@ def test_what_does_nothing_here_is_named_and_hints_are_not() -> None:
             "evil\r\nx: y": 1,
         }
     )
-    assert form.ignored() == [
-        *("moderation", "include.reasoning.encrypted_content", "text.verbosity"),
+    assert list(form.ignored()) == [
+        *("moderation", "evil\r\nx: y", "include.reasoning.encrypted_content", "text.verbosity"),
         "reasoning.summary",
     ]
 

@@ -167,6 +167,15 @@ def test_keys_of_callers_come_from_file_and_environment(
     assert SECRET not in repr(api)
 
 
+@pytest.mark.parametrize("where", ["key = '{}'", "keys = {{ alice = '{}' }}"])
+def test_a_key_of_redis_is_none_of_the_settings(tmp_path: Path, where: str) -> None:
+    path, key = tmp_path / "fleet.toml", "fleet-" + "Ab_-" * 8
+    path.write_text(f"[api]\n{where.format(key)}\n")
+    with pytest.raises(ConfigError, match="Our commands take it from FLEET_KEY") as error:
+        load(path)
+    assert key not in error.value.message
+
+
 @pytest.mark.parametrize(
     "text",
     [
