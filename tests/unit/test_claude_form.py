@@ -191,7 +191,7 @@ def test_ids_and_names_that_the_api_does_not_take_are_replaced_on_both_sides() -
 
 @pytest.mark.parametrize(
     ("arguments", "given"),
-    [("", {}), ('{"a": 1}', {"a": 1}), ("[1]", {"arguments": [1]}), ("{", {"arguments": "{"})],
+    [("", {}), ('{"a": 1}', {"a": 1}), ("[1]", {"arguments": [1]}), ("null", {"arguments": None})],
 )
 def test_arguments_become_a_table(arguments: str, given: dict[str, Any]) -> None:
     said = turns(ASKS, calls(call("weather", "a", arguments)), answer("a"))
@@ -217,9 +217,10 @@ def test_a_tool_that_was_called_stays_known_when_none_may_be_called_any_more() -
     assert arguments["tool_choice"] == {"type": "none"}
 
 
-def test_a_function_that_claude_cannot_name_is_for_another_model() -> None:
-    with pytest.raises(NotServed, match=r"no function 'a\.b'"):
-        asked(tools=[{"type": "function", "function": {"name": "a.b"}}])
+@pytest.mark.parametrize("function", [{"name": "a.b"}, {"name": "n" * 129}, {}])
+def test_a_function_that_claude_cannot_name_is_for_another_model(function: dict[str, str]) -> None:
+    with pytest.raises(NotServed, match="calls no function"):
+        asked(tools=[{"type": "function", "function": function}])
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ PARTS = st.lists(
 )
 IDS = st.sampled_from(["", "a", "b", "x y", "call_0", "call_1"])
 CALLS = st.builds(
-    call, st.sampled_from(["weather", "a.b", ""]), IDS, st.sampled_from(["", "{}", "[", '{"a":1}'])
+    call, st.sampled_from(["weather", "a.b", ""]), IDS, st.sampled_from(["", "{}", "[]", '{"a":1}'])
 )
 TURNS = st.one_of(
     st.builds(lambda c: {"role": "user", "content": c}, st.one_of(WORDS.filter(bool), PARTS)),

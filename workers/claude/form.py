@@ -83,7 +83,7 @@ def _tools(request: Table, said: Turns) -> list[Table]:
 
 
 def _tool(function: Table) -> Table:
-    name = str(function.get("name"))
+    name = str(function.get("name") or "")
     if not _NAME.fullmatch(name):
         raise NotServed(
             f"Claude calls no function {name[:128]!r}: "

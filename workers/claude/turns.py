@@ -77,8 +77,8 @@ class Turns:
             self.turns.append({"role": role, "content": said})
 
     def _call(self, call: dict[str, Any]) -> Block:
-        function = call.get("function") or {}
-        name = _NOT_IN_A_NAME.sub("_", str(function.get("name") or "unknown"))[:128]
+        function = call["function"]
+        name = _NOT_IN_A_NAME.sub("_", function["name"] or "unknown")[:128]
         self.called[name] = None
         theirs = str(call.get("id") or "")
         ours = self._id(theirs)
@@ -144,10 +144,7 @@ def _source(url: str) -> Block:
     return {"type": "base64", "media_type": PICTURES[kind], "data": data}
 
 
-def _arguments(text: Any) -> dict[str, Any]:
-    """The arguments of a call; what is no table of JSON becomes one."""
-    try:
-        given = json.loads(text or "{}") if isinstance(text, str | None) else text
-    except ValueError:
-        given = text
+def _arguments(text: str | None) -> dict[str, Any]:
+    """The arguments of a call, as JSON; what is no table becomes one."""
+    given = json.loads(text or "{}")
     return given if isinstance(given, dict) else {"arguments": given}
