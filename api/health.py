@@ -54,6 +54,8 @@ async def look(fleet: State) -> dict[str, Any]:
     enabled = fleet.settings.catalogue.enabled
     models = {m.name: _model(m, nodes, queued[m.queue]) for m in enabled}
     local = [models[m.name] for m in enabled if not m.external]
+    off = [m for m in fleet.settings.catalogue.models if m.off]
+    resting = {m.name: _model(m, nodes, queued[m.queue]) | {"off": m.off} for m in off}
     embedding = await _embedding(fleet)
     told = {"embedding": embedding} if embedding else {}
     word = _word(len(routers), local or list(models.values()))
@@ -65,7 +67,7 @@ async def look(fleet: State) -> dict[str, Any]:
         "access": access,
         "redis": refusal or "ok",
         "router": _router(routers, queued[ROUTER_QUEUE]),
-        "models": models,
+        "models": models | resting,
         **told,
         "problems": problems(refusal, routers, models, embedding),
     }

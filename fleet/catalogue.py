@@ -8,7 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
 
-Kind = Literal["llama-server", "anthropic"]
+Kind = Literal["llama-server", "anthropic", "openai"]
+#: Kinds that cost money and send the words elsewhere.
+EXTERNAL = ("anthropic", "openai")
 Task = Literal["chat", "embedding"]
 
 #: Domains that a fleet may route by, and which roles may stand in for each, best first.
@@ -85,17 +87,34 @@ KNOWN_PRICES = {
     "claude-sonnet-5-5": {"input": 2.0, "output": 10.0},
 }
 
+#: What an external model has where its entry says nothing.
+OF_EXTERNAL: dict[str, Any] = {
+    "roles": ("claude",),
+    "slots": 16,
+    "context": 100_000,
+    "calls_per_day": 100,
+}
+#: … and what it has beside that by its kind.
+OF_KIND: dict[str, dict[str, Any]] = {
+    "anthropic": {
+        "model": "claude-haiku-5-5",
+        "api_key_env": "ANTHROPIC_API_KEY",
+        "images": True,
+    },
+    "openai": {"url": "https://api.openai.com/v1", "api_key_env": "OPENAI_API_KEY"},
+}
+
 
 class Model(Strict):
     """One model: a name, where it answers, how much it can do at once."""
 
     name: str
-    #: Base address of its llama-server (or of an API of the given kind).
+    #: Base address of its llama-server (or of an API of the given kind; `openai`: with `/v1`).
     url: HttpUrl | None = None
     kind: Kind = "llama-server"
     #: `embedding`: texts into vectors. Such a model is in no plan and has no worker: the API asks.
     task: Task = "chat"
-    #: Left out of every plan when false. For `anthropic`: on when a key is set.
+    #: Left out of every plan when false. Of an external kind: on when a key is set.
     enabled: bool = True
     #: The Celery queue; the model's name if not given.
     queue: str = ""
@@ -109,6 +128,9 @@ class Model(Strict):
     max_tokens: Annotated[int, Field(ge=1)] = 2048
     #: The provider's own name of the model, where it is not ours.
     model: str = ""
+    #: The field in which `openai` is told how long the answer may be: older servers know only
+    #: `max_tokens`, newer models of OpenAI's only the other one.
+    length_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     #: Environment variable that holds the server's API key.
     api_key_env: str = ""
     #: Calls allowed in one day (UTC); 0: no limit.
@@ -139,15 +161,14 @@ class Model(Strict):
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             return raw
         name = raw["name"]
-        external = raw.get("kind") == "anthropic"
+        kind = raw.get("kind")
         local = (name,) if name in STAND_INS else ("fast", "tool", "large")
-        filled: dict[str, Any] = {"queue": name, "roles": ("claude",) if external else local}
+        filled: dict[str, Any] = {"queue": name, "roles": local}
         if raw.get("task") == "embedding":
             filled["roles"] = ()
-        if external:
-            filled |= {"model": "claude-haiku-5-5", "api_key_env": "ANTHROPIC_API_KEY"}
-            filled |= {"slots": 16, "context": 100_000, "calls_per_day": 100}
-            filled["price"] = KNOWN_PRICES.get(raw.get("model", filled["model"]))
+        if kind in EXTERNAL:
+            filled |= OF_EXTERNAL | OF_KIND[kind]
+            filled["price"] = KNOWN_PRICES.get(raw.get("model", filled.get("model", "")))
             key = raw.get("api_key_env", filled["api_key_env"])
             filled["enabled"] = bool(os.environ.get(key))
         return filled | raw
@@ -158,6 +179,11 @@ class Model(Strict):
             raise ValueError("give `url`, or a [models.server] table so that it can be started")
         if self.task == "embedding" and (self.external or self.roles):
             raise ValueError("a model with task = 'embedding' is a llama-server without `roles`")
+        if self.kind == "openai" and (not self.model or self.price is None):
+            raise ValueError(
+                "give `model` (the provider's name of it) and `price` "
+                "({ input = 0, output = 0 } where it costs nothing)"
+            )
         if self.name in ("auto", "router") or self.queue in ("router", "webhooks"):
             raise ValueError("'auto', 'router' and 'webhooks' are taken; choose another name")
         return self
@@ -180,7 +206,22 @@ class Model(Strict):
     @property
     def external(self) -> bool:
         """Whether asking it costs money and sends the words elsewhere."""
-        return self.kind == "anthropic"
+        return self.kind in EXTERNAL
+
+    @property
+    def provider(self) -> str:
+        """Who is asked, in messages."""
+        host = self.url.host if self.url else ""
+        return "Anthropic's API" if self.kind == "anthropic" else host or self.name
+
+    @property
+    def off(self) -> str:
+        """Why it is in no plan, in a word; empty if it is in some."""
+        if self.enabled:
+            return ""
+        if self.external and not self.api_key:  # a process without the key is told no more
+            return f"no {self.api_key_env}, or `enabled = false`"
+        return "`enabled = false`"
 
 
 class Catalogue:

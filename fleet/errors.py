@@ -27,7 +27,8 @@ FleetError
 │   │   ├── ServerStalled
 │   │   ├── StreamCut
 │   │   ├── ContextExceeded
-│   │   └── CapReached
+│   │   ├── CapReached
+│   │   └── NotServed          its provider does not take the key, or the form
 │   ├── AllModelsUnavailable   the whole plan has failed
 │   └── Refused            no model would answer this request
 └── FleetFault             ours (5xx, or the exit of a command)
@@ -273,6 +274,12 @@ class CapReached(TryNext):
     """The daily number of calls to this model is used up."""
 
     code = "cap_reached"
+
+
+class NotServed(TryNext):
+    """The model's provider does not serve this key, account, model or request."""
+
+    code = "not_served"
 
 
 class AllModelsUnavailable(ModelError):

@@ -3,7 +3,7 @@
 The first rule that speaks decides the route:
 
 1. the caller named a model, or a route;
-2. the words ask for Claude or GPT, and a model has that role;
+2. the words ask for Claude or GPT, and a model has that role: of several, one of that maker;
 3. the request brings tools, or ends with what a tool answered;
 4. the classifier's verdict, heard in its conversation; unsure ones go to the capable middle.
 
@@ -17,12 +17,15 @@ from fleet.catalogue import DOMAINS, Catalogue, Model
 from fleet.decision import Decision, Memory
 from fleet.errors import ConfigError, InvalidRequest
 from fleet.tokens import estimate_tokens
+from router.asks import asked_maker
 from router.holding import hold
 from router.plan import Standing, Wish, order
 from router.signals import Signals
 from router.verdict import Verdict
 
 AUTO = "auto"
+#: The route of those who ask for a model that is not ours.
+EXTERNAL = "claude"
 RULES = "rules"
 #: Estimated tokens of a turn from which on a hard one counts as advanced in its domain.
 ADVANCED_TOKENS = 30
@@ -101,8 +104,10 @@ def decide(signals: Signals, verdict: Verdict | None, setting: Setting) -> Decis
 
 def _choose(signals: Signals, verdict: Verdict, setting: Setting) -> _Choice:
     catalogue = setting.catalogue
-    if verdict.route == "claude" and "claude" in catalogue.routes:
-        return _Choice("claude", verdict.reasons, verdict.confidence, verdict.classifier)
+    if verdict.route == EXTERNAL and EXTERNAL in catalogue.routes:
+        meant = _meant(signals.conversation.last, catalogue)
+        said = (verdict.reasons, verdict.confidence, verdict.classifier)
+        return _Choice(EXTERNAL, *said, named=meant)
     if signals.has_tools:
         return _Choice("tool", ("the request brings tools", *verdict.reasons))
     if signals.conversation.ends_with_tool_result:
@@ -124,6 +129,15 @@ def _choose(signals: Signals, verdict: Verdict, setting: Setting) -> _Choice:
         route = other
     reasons = (*verdict.reasons, *notes)
     return _Choice(route, reasons, held.confidence, verdict.classifier, held=held.turns)
+
+
+def _meant(turn: str, catalogue: Catalogue) -> Model | None:
+    """The model of the maker that a turn asks for, where the route has those of several."""
+    external = [model for model in catalogue.enabled if EXTERNAL in model.roles]
+    if len({model.kind for model in external}) < 2:
+        return None
+    maker = asked_maker(turn)
+    return next((model for model in external if model.kind == maker), None)
 
 
 def _served(verdict: Verdict, catalogue: Catalogue) -> tuple[Verdict, list[str]]:

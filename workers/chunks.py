@@ -1,4 +1,4 @@
-"""The chunks of an OpenAI-style chat stream as llama-server sends them. Pure."""
+"""The chunks of an OpenAI-style chat stream as llama-server and providers send them. Pure."""
 
 import json
 from typing import Any
@@ -57,10 +57,10 @@ class ChatDecoder:
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
         delta = choice.get("delta") or {}
         pieces: list[Piece | End] = []
-        if content := delta.get("content"):
+        if content := delta.get("content") or delta.get("refusal"):
             sure = choice.get("logprobs")
             pieces.append(Piece("text", str(content), tuple(sure["content"]) if sure else ()))
-        if reasoning := delta.get("reasoning_content"):
+        if reasoning := delta.get("reasoning_content") or delta.get("reasoning"):
             pieces.append(Piece("reasoning", str(reasoning)))
         if calls := delta.get("tool_calls"):
             pieces.append(Piece("tool_calls", calls))

@@ -17,6 +17,7 @@ from fleet.errors import (
     ContextExceeded,
     FleetError,
     FleetFault,
+    NotServed,
     Refused,
     ServerFailed,
     ServerLoading,
@@ -390,8 +391,9 @@ class Runner:
         free = error.code not in BURNING
         any_text = running.attempt.any
         failed = HandOver(0, reason, tried, free=free, rounds=job.rounds, begun=any_text)
+        hopeless = {failure["model"] for failure in tried if failure["code"] == NotServed.code}
         later = range(job.step + 1, len(job.plan))
-        step = next((i for i in later if job.plan[i] in self._known), None)
+        step = next((i for i in later if job.plan[i] in self._known - hopeless), None)
         how = self._next_round(job, failed) if step is None else replace(failed, step=step)
         if how is None or not (free or job.attempt - job.released < self._max_attempts):
             await self._fail(running, _exhausted(tried))

@@ -17,6 +17,7 @@ from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.reaper import reap_for_ever
 from fleet.settings import Settings
 from fleet.webhooks.outbox import Outbox
+from workers.allowance import Allowance
 from workers.backend import Backend
 from workers.runner import Runner, Stop
 
@@ -80,9 +81,13 @@ async def serve(
 def make_backend(model: Model, ledger: Ledger) -> Backend:
     """The backend of the model's kind."""
     if model.kind == "anthropic":
-        from workers.claude import Claude  # heavy: only the worker that needs it pays
+        from workers.claude.client import Claude  # heavy: only the worker that needs it pays
 
-        return Claude(model, ledger.spend_call)
+        return Claude(model, Allowance(model, ledger.spend_call))
+    if model.kind == "openai":
+        from workers.openai_api import OpenAIApi
+
+        return OpenAIApi(model, Allowance(model, ledger.spend_call))
     from workers.llama import LlamaServer
 
     return LlamaServer(model)

@@ -5,11 +5,11 @@ some thirty languages, `rules` says where an order, a wish or an address has the
 what speaks for a mere mention, and `signs` weighs the two.
 """
 
-from router.asks.names import names
+from router.asks.names import Maker, maker, names
 from router.asks.places import SIDE_GIVEN, normalised
 from router.asks.signs import SIGNS, asking_words, signs
 
-__all__ = ["SIGNS", "around", "ask_signs", "asked_for_claude", "mentions"]
+__all__ = ["SIGNS", "around", "ask_signs", "asked_for_claude", "asked_maker", "mentions"]
 
 
 def mentions(turn: str) -> bool:
@@ -25,6 +25,12 @@ def asked_for_claude(turn: str) -> str:
     "not", a quotation, a family name ("Claude Monet"), a thing ("the Claude API").
     """
     return asking_words(normalised(turn)).strip(" \t\n.,;:!?-。，、！？")
+
+
+def asked_maker(turn: str) -> Maker | None:
+    """Whose model a turn asks for, as `asked_for_claude` understands it; None if for nobody's."""
+    name = next(names(normalised(asked_for_claude(turn))), None)
+    return maker(name) if name else None
 
 
 def ask_signs(turn: str) -> tuple[bool, ...]:

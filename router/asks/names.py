@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Iterator
+from typing import Literal
+
+Maker = Literal["anthropic", "openai"]
 
 #: A letter or digit of an alphabet that puts spaces between words.
 _LETTER = r"[0-9a-z_\u00c0-\u024f\u0370-\u03ff\u0400-\u04ff\u1e00-\u1eff]"
@@ -44,6 +47,11 @@ _ROUGHLY = re.compile(
     r"|앤[트쓰]로|오픈 ?(?:ai|에이)"
     r"|チャット|คล็อด|โคล้ด|จีพี"
 )
+#: … and what those have that mean a GPT or its maker.
+_OF_OPENAI = re.compile(
+    r"gpt|gtp|gbt|pgt|gpd|open|гпт|дж[иі]п|τζι|י ?פי|جي ?بي|जी ?पी|ओपन|ジーピー|지피|오픈|จีพี",
+    re.IGNORECASE,
+)
 #: How far from the start of a name its piece may stand: "chatta gpt".
 _PIECE_REACH = 10
 
@@ -59,6 +67,11 @@ _NAME = re.compile(
     rf"|(?P<makers>{_MAKER_ELSEWHERE})",
     re.IGNORECASE,
 )
+
+
+def maker(name: re.Match[str]) -> Maker:
+    """Who makes the model that a name is of."""
+    return "openai" if _OF_OPENAI.search(name[0]) else "anthropic"
 
 
 def names(text: str) -> Iterator[re.Match[str]]:

@@ -159,6 +159,7 @@ def test_health_and_flower_know_every_worker(up: Up) -> None:
         "fast": 1,
         "tool": 1,
         "large": 1,
+        "claude": 0,  # off: there is no key
     }
     text = up.log.read_text()
     flower = next(line for line in text.splitlines() if line.startswith("Flower:"))

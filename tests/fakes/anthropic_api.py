@@ -1,7 +1,7 @@
 """A fake of Anthropic's Messages API: `python -m tests.fakes.anthropic_api --port 0`.
 
-It streams what the official SDK reads, and asks of a request what the real API asks: a key,
-`max_tokens`, and a user's turn at the end. The answer is " w0 w1 w2 ...". The behaviours are
+It streams what the official SDK reads, and asks of a request what the real API asks: a key, and
+what `tests.fakes.anthropic_rules` has. The answer is " w0 w1 w2 ...". The behaviours are
 those of `tests.fakes.mode`; `finish` is the stop reason (`max_tokens`, `refusal`, ...),
 `reasoning` a thinking block, and `cut` or `noend` a stream that just stops.
 """
@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any
 from uuid import uuid4
 
+from tests.fakes.anthropic_rules import mistakes
 from tests.fakes.http import Exchange, Gone, serve
 from tests.fakes.mode import Mode, UnknownMode
 from tests.fakes.model_server import ModelServer, Options, text_of
@@ -52,6 +53,8 @@ class AnthropicApi(ModelServer):
             await fail(exchange, *mistake)
         elif mode.refuse:
             exchange.drop(reset=True)
+        elif mode.context:
+            await fail(exchange, 400, "prompt is too long: 1000001 tokens > 1000000 maximum")
         elif mode.fail is not None:
             await fail(exchange, mode.fail, "told to fail", retry_after=mode.retry_after)
         else:
@@ -62,12 +65,8 @@ class AnthropicApi(ModelServer):
         key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         if not key or self.options.api_key not in ("", key):
             return 401, "invalid x-api-key"
-        for needed in ("model", "messages", "max_tokens"):
-            if not asked.get(needed):
-                return 400, f"{needed}: Field required"
-        if asked["messages"][-1]["role"] != "user":
-            return 400, "This model does not support assistant message prefill."
-        return None
+        wrong = next(mistakes(asked), None)
+        return (400, wrong) if wrong else None
 
     async def _generate(self, exchange: Exchange, mode: Mode, asked: dict[str, Any]) -> None:
         answer = Answer(self, mode, asked)
@@ -104,12 +103,19 @@ class Answer:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": self._prompt_n, "output_tokens": 1},
+            "usage": {**self._input(), "output_tokens": 1},
         }
 
     @property
     def _prompt_n(self) -> int:
         return len(text_of(self.asked["messages"]).split())
+
+    def _input(self) -> dict[str, int]:
+        """Tokens of the prompt: those of no cache, of one, and for one."""
+        cached = self.mode.cached
+        fresh = max(0, self._prompt_n - cached)
+        caches = {"cache_read_input_tokens": cached, "cache_creation_input_tokens": 0}
+        return {"input_tokens": fresh, **caches}
 
     async def stream(self, exchange: Exchange) -> None:
         """The streamed reply, from `message_start` to `message_stop`."""
@@ -150,22 +156,24 @@ class Answer:
             deltas = [{"type": "thinking_delta", "thinking": thought} for thought in thoughts]
             signed = {"type": "signature_delta", "signature": "c2lnbmVk"}
             yield {"type": "thinking", "thinking": "", "signature": ""}, [*deltas, signed]
-        if self.mode.tool:
+        length = 1 if self.mode.tool else self.length
+        texts = (f" w{i}" for i in range(length))
+        yield {"type": "text", "text": ""}, [{"type": "text_delta", "text": t} for t in texts]
+        for _ in range(self.mode.tool):
             yield self._tool_call()
-        else:
-            texts = (f" w{i}" for i in range(self.length))
-            yield {"type": "text", "text": ""}, [{"type": "text_delta", "text": t} for t in texts]
 
     def _tool_call(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         tools = self.asked.get("tools") or [{"name": "get_weather"}]
         block = {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": tools[0]["name"]}
-        parts = chain([""], ('{"city":', ' "Paris"', "}"))
+        parts = chain([""], () if self.mode.bare else ('{"city":', ' "Paris"', "}"))
         deltas = [{"type": "input_json_delta", "partial_json": part} for part in parts]
         return block | {"input": {}}, deltas
 
     def _last(self) -> bytes:
         delta = {"stop_reason": self.stop_reason, "stop_sequence": None}
-        usage = {"input_tokens": self._prompt_n, "output_tokens": self.length}
+        usage: dict[str, Any] = {**self._input(), "output_tokens": self.length}
+        if self.mode.reasoning:
+            usage["output_tokens_details"] = {"thinking_tokens": self.mode.reasoning}
         return event("message_delta", delta=delta, usage=usage) + event("message_stop")
 
 

@@ -51,8 +51,13 @@ class Mode:
     error_event: int | None = None
     #: Begin with K tokens of reasoning.
     reasoning: int = 0
-    #: Call a tool instead of answering: the first one of the request, or `get_weather`.
+    #: Call a tool instead of answering: the first one of the request, or `get_weather`. The fake
+    #: of Anthropic's API says a word first, and calls it so many times.
     tool: int = 0
+    #: Call it without arguments (Anthropic's only).
+    bare: int = 0
+    #: Tokens of the prompt that were in a cache (Anthropic's only).
+    cached: int = 0
     #: Server-wide: keep no streams and know nothing of them, as an old llama-server.
     old: int = 0
     #: After K tokens, lose all kept streams, as a process that was killed and started again.

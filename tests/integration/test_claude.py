@@ -100,7 +100,7 @@ def test_claude_answers_when_the_local_models_fail_and_only_up_to_its_cap(
 @pytest.mark.parametrize(
     ("mode", "status", "code"),
     [
-        ({"fail": 401}, "failed", "server_failed"),
+        ({"fail": 401}, "failed", "not_served"),
         ({"fail": 429, "retry_after": 1}, "failed", "server_failed"),
         ({"fail": 529}, "failed", "server_failed"),
         ({"fail": 400}, "failed", "refused"),

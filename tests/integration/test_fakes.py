@@ -457,7 +457,7 @@ class TestAnthropicApi:
 
     def test_a_tool_call_joins_to_its_input(self, fake_anthropic: Fake) -> None:
         _, message = self.ask(fake_anthropic, "[[fake tool=1]]")
-        assert message.content[0].input == {"city": "Paris"}
+        assert message.content[1].input == {"city": "Paris"}
         assert message.stop_reason == "tool_use"
 
     def test_the_assistants_turn_at_the_end_is_refused(self, fake_anthropic: Fake) -> None:

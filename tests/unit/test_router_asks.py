@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.asks import SIGNS, around, ask_signs, asked_for_claude, mentions
+from router.asks import SIGNS, around, ask_signs, asked_for_claude, asked_maker, mentions
 
 ASKS = """
 can you pass my question along to Claude? it's about VAT on second-hand boats
@@ -395,3 +395,21 @@ def test_any_text_can_be_read(turn: str) -> None:
     assert bool(around(turn)) == mentions(turn)
     if asked_for_claude(turn):
         assert mentions(turn)
+
+
+@pytest.mark.parametrize(
+    ("turn", "maker"),
+    [
+        ("Use GPT-4 for this: write a haiku", "openai"),
+        ("Let OpenAI answer this", "openai"),
+        ("用GPT回答", "openai"),
+        ("Используй ГПТ для этого: напиши", "openai"),
+        ("Use Claude for this: write a haiku", "anthropic"),
+        ("please use Claude, not GPT: write a haiku", "anthropic"),
+        ("@claude hi", "anthropic"),
+        ("What is the difference between Claude and GPT?", None),
+        ("Write a haiku", None),
+    ],
+)
+def test_whose_model_is_asked_for(turn: str, maker: str | None) -> None:
+    assert asked_maker(turn) == maker

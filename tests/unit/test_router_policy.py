@@ -236,3 +236,45 @@ def test_a_talk_that_turns_to_another_domain_leaves_the_one_before(
     memory = Memory(before, "coder", 0.9, 0, 0)
     verdict = Verdict("fast", 0.7, (), "embedding", {"fast": 0.7}, domain=about)
     assert decide(SIGNALS, verdict, Setting(BY_DOMAIN, memory=memory)).route == route
+
+
+GPT = model(
+    "gpt-4",
+    kind="openai",
+    url="https://models.example/v1",
+    model="gpt-4o",
+    price={"input": 1, "output": 2},
+    enabled=True,
+)
+BOTH = Catalogue((model("fast"), claude(), GPT))
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "words", "plan"),
+    [
+        (BOTH, "Use GPT-4 for this: write a haiku", ("gpt-4", "claude", "fast")),
+        (BOTH, "ask ChatGPT to write a haiku", ("gpt-4", "claude", "fast")),
+        (BOTH, "Use Claude for this: write a haiku", ("claude", "gpt-4", "fast")),
+        (BOTH, "a classifier says so, without such words", ("claude", "gpt-4", "fast")),
+        (Catalogue((model("fast"), claude())), "Use GPT-4 for this", ("claude", "fast")),
+        (Catalogue((model("fast"), GPT)), "Use Claude for this", ("gpt-4", "fast")),
+    ],
+)
+def test_who_asks_for_gpt_gets_the_model_of_that_maker_where_there_is_one(
+    catalogue: Catalogue, words: str, plan: tuple[str, ...]
+) -> None:
+    decision = decided("claude", catalogue, conversation=Conversation.saying(words))
+    assert (decision.route, decision.plan) == ("claude", plan)
+
+
+def test_all_external_models_come_last_elsewhere() -> None:
+    assert decided("fast", BOTH).plan == ("fast", "claude", "gpt-4")
+    assert decided(catalogue=BOTH, asked="gpt-4").plan[0] == "gpt-4"
+
+
+def test_a_role_of_its_own_is_a_route_by_name_and_not_what_claude_means() -> None:
+    own = GPT.model_copy(update={"roles": ("openai",)})
+    catalogue = Catalogue((model("fast"), claude(), own))
+    assert decided(catalogue=catalogue, asked="openai").plan == ("gpt-4", "fast", "claude")
+    said = Conversation.saying("Use GPT-4 for this")
+    assert decided("claude", catalogue, conversation=said).model == "claude"

@@ -73,6 +73,10 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
             f'[api]\nkey = "{"k" * 16}"\nkeys = {{ eve = "{"k" * 16}" }}\n',
             ["'eve' and `api.key` have the same key"],
         ),
+        (
+            '[[models]]\nname = "a"\nkind = "openai"\nmodel = "b"\n',
+            ["models[0]", "give `model` (the provider's name of it) and `price`"],
+        ),
         ('[webhooks]\nsecret = "short"\n', ["webhooks.secret", "openssl"]),
         ('[webhooks]\nallow = ["ten"]\n', ["webhooks.allow[0]", "'ten'"]),
         ('[webhooks]\nca_file = "/nowhere"\n', ["webhooks.ca_file"]),
@@ -231,6 +235,33 @@ def test_claude_is_in_no_plan_without_a_key_and_last_with_one(
     assert [m.name for m in catalogue.for_route("large")] == ["tool", "fast", "claude"]
     assert catalogue.for_route("claude")[0].name == "claude"
     assert catalogue["claude"].calls_per_day == 100
+
+
+OPENAI = """
+[[models]]
+name = "gpt-4"
+kind = "openai"
+model = "gpt-4o"
+price = { input = 2.5, output = 10 }
+"""
+
+
+def test_an_external_model_of_any_kind_is_off_without_its_key_and_last_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fleet.toml"
+    path.write_text(SMALLEST.format("fast", 1) + OPENAI)
+    without = load(path).catalogue
+    assert "gpt-4" not in without.addressable
+    assert without["gpt-4"].off == "no OPENAI_API_KEY, or `enabled = false`"
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    catalogue = load(path).catalogue
+    model = catalogue["gpt-4"]
+    assert [m.name for m in catalogue.for_route("large")] == ["fast", "gpt-4"]
+    assert (model.base_url, model.roles) == ("https://api.openai.com/v1", ("claude",))
+    assert (model.calls_per_day, model.images, model.off) == (100, False, "")
+    monkeypatch.setenv("FLEET_MODELS__GPT_4__ENABLED", "false")
+    assert load(path).catalogue["gpt-4"].off == "`enabled = false`"
 
 
 @pytest.mark.parametrize(

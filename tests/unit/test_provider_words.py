@@ -1,0 +1,63 @@
+"""What providers say when they do not answer, and what follows."""
+
+import pytest
+
+from fleet.catalogue import Model
+from fleet.errors import (
+    ContextExceeded,
+    ModelError,
+    NotServed,
+    Refused,
+    ServerFailed,
+    ServerStalled,
+)
+from workers.provider_words import error_of
+
+CLAUDE = Model.model_validate({"name": "claude", "kind": "anthropic"})
+GPT = Model.model_validate(
+    {"name": "gpt-4", "kind": "openai", "model": "gpt-4o", "price": {"input": 1, "output": 2}}
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "message", "error"),
+    [
+        (401, "authentication_error", "", "invalid key", NotServed),
+        (403, "permission_error", "", "not yours", NotServed),
+        (402, "billing_error", "", "pay", NotServed),
+        (404, "not_found_error", "", "model: gpt-9", NotServed),
+        (400, "invalid_request_error", "", "Your credit balance is too low", NotServed),
+        (429, "insufficient_quota", "insufficient_quota", "no quota", NotServed),
+        (429, "rate_limit_error", "", "slow down", ServerFailed),
+        (529, "overloaded_error", "", "Overloaded", ServerFailed),
+        (500, "api_error", "", "", ServerFailed),
+        (504, "timeout_error", "", "late", ServerStalled),
+        (408, "", "", "late", ServerStalled),
+        (413, "request_too_large", "", "large", ContextExceeded),
+        (400, "invalid_request_error", "", "prompt is too long: 9 tokens > 8", ContextExceeded),
+        (400, "", "context_length_exceeded", "maximum is 8", ContextExceeded),
+        (400, "invalid_request_error", "", "tools: bad", Refused),
+        (422, "", "", "bad", Refused),
+        (200, "overloaded_error", "", "Overloaded", ServerFailed),
+        (200, "rate_limit_error", "", "slow down", ServerFailed),
+        (200, "authentication_error", "", "revoked", NotServed),
+        (200, "", "", "something", ServerFailed),
+    ],
+)
+@pytest.mark.parametrize("model", [CLAUDE, GPT])
+def test_each_answer_has_its_error(
+    model: Model, status: int, kind: str, code: str, message: str, error: type[ModelError]
+) -> None:
+    assert type(error_of(model, status, message, kind=kind, code=code)) is error
+
+
+def test_messages_name_the_provider_and_the_cure() -> None:
+    wrong = error_of(CLAUDE, 401, "invalid x-api-key")
+    assert wrong.message == (
+        "Anthropic's API says: invalid x-api-key (the key is in ANTHROPIC_API_KEY)"
+    )
+    unknown = error_of(GPT, 404, "no such model")
+    assert unknown.message == "api.openai.com says: no such model (asked for 'gpt-4o' there)"
+    assert error_of(GPT, 500, "").message == "api.openai.com answered 500"
+    busy = error_of(CLAUDE, 429, "slow down", retry_after="7")
+    assert busy.message == "Anthropic's API says: slow down (again in 7 s)"

@@ -1,0 +1,122 @@
+"""Claude by the `anthropic` SDK: the last resort, under a daily cap of calls.
+
+Only the worker of such a model imports this module: the SDK costs two seconds and
+78 MB at import.
+"""
+
+from typing import Any
+
+import anthropic
+import httpx2
+
+from fleet.catalogue import Model
+from fleet.errors import (
+    ConfigError,
+    ModelError,
+    NotServed,
+    ServerFailed,
+    ServerStalled,
+    ServerUnreachable,
+    StreamCut,
+)
+from workers.allowance import Allowance
+from workers.backend import Step, Steps
+from workers.claude.decoder import MessageDecoder
+from workers.claude.form import to_messages
+from workers.provider_words import error_of
+
+
+class Claude:
+    """Anthropic's Messages API as a backend."""
+
+    #: Nothing is kept there, and the last message must be the user's.
+    server = ""
+    continues = False
+
+    def __init__(self, model: Model, allowance: Allowance) -> None:
+        key = model.api_key
+        if not key:
+            raise ConfigError(f"model {model.name!r}: set {model.api_key_env} for its worker")
+        self._model = model
+        self._allowance = allowance
+        timeouts = model.timeouts
+        self._client = anthropic.AsyncAnthropic(
+            api_key=key,
+            base_url=model.base_url or None,
+            max_retries=0,  # attempts are counted once, in the plan
+            timeout=httpx2.Timeout(timeouts.between_tokens_s, connect=timeouts.connect_s),
+        )
+
+    async def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
+        """See `Backend.stream`; nothing is kept."""
+        arguments = _with_a_plain_schema(to_messages(request, self._model))
+        await self._allowance.take()
+        decoder, begun = MessageDecoder(), False
+        try:
+            # `messages.stream` would put the whole message together again at every event.
+            async with await self._client.messages.create(**arguments, stream=True) as events:
+                async for event in events:
+                    begun = True
+                    if pieces := decoder.decode(event.to_dict()):
+                        yield Step(pieces)
+        except anthropic.AnthropicError as error:
+            raise self._translated(error, begun=begun) from error
+        except httpx2.TimeoutException as error:
+            raise ServerStalled("Anthropic's API sent nothing for too long.") from error
+        except (httpx2.HTTPError, ValueError) as error:  # the SDK lets these through in mid-stream
+            raise StreamCut(f"Anthropic's stream broke: {error}") from error
+        yield Step([], end=decoder.end())
+
+    def _translated(self, error: anthropic.AnthropicError, *, begun: bool) -> ModelError:
+        """The SDK's errors in our tree."""
+        if isinstance(error, anthropic.APITimeoutError):
+            return ServerStalled("Anthropic's API sent nothing for too long.")
+        if isinstance(error, anthropic.APIConnectionError):
+            return StreamCut() if begun else ServerUnreachable("Anthropic's API does not answer.")
+        if not isinstance(error, anthropic.APIStatusError):
+            return ServerFailed(f"Anthropic's API: {error}")
+        return error_of(
+            self._model,
+            error.status_code,
+            error.api_message or error.message,
+            kind=error.type or "",
+            code=error.error_code or "",
+            retry_after=error.response.headers.get("retry-after", ""),
+        )
+
+    async def attach(self, generation: str, place: int) -> Steps | None:
+        """See `Backend.attach`."""
+        return None
+
+    async def drop(self, generation: str) -> None:
+        """See `Backend.drop`."""
+
+    def prepare(self) -> None:
+        """See `Backend.prepare`; the SDK keeps its connections."""
+
+    async def state(self) -> str:
+        """See `Backend.state`: asking costs money, so it is not asked."""
+        return "unknown"
+
+    async def aclose(self) -> None:
+        """See `Backend.aclose`."""
+        await self._client.close()
+
+
+def _with_a_plain_schema(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The schema of the answer without what the API does not know: that is told in words.
+
+    Raises:
+        NotServed: it cannot be told so.
+    """
+    output = arguments.get("output_config") or {}
+    if "format" not in output:
+        return arguments
+    try:
+        schema = anthropic.transform_schema(output["format"]["schema"])
+    except (ValueError, TypeError, AttributeError) as error:
+        raise NotServed(f"Claude takes no such schema for its answer: {error}") from error
+    return {
+        **arguments,
+        "output_config": {**output, "format": {**output["format"], "schema": schema}},
+    }
