@@ -23,7 +23,7 @@ from tests.support import Valkey
 
 KEY = "fuzz-key"
 #: Requests for each operation. The same ones in every run.
-EXAMPLES = 25
+EXAMPLES = 15
 #: Three in four ask for something that there is.
 LIKELY = sampled_from((True, True, True, False))
 JOB = {"message": "Say hello", "messages": [], "model": "auto", "conversation_id": "c"}
