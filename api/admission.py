@@ -1,7 +1,8 @@
 """Saying no in good time: a full queue, and how long it will be full."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
+from typing import Any
 
 from api.state import State
 from fleet.callers import Caller, duration, rate_limited
@@ -10,7 +11,6 @@ from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs, Too
 from fleet.job import NewJob
 from fleet.ledger import Created
 from fleet.process import living_nodes
-from fleet.request import JobRequest
 from fleet.tokens import prompt_tokens
 
 #: Nobody is sent away for longer, seconds.
@@ -27,7 +27,7 @@ def candidates(catalogue: Catalogue, asked: str) -> list[str]:
     return [model.name for model in local or catalogue.enabled]
 
 
-def likely_tokens(catalogue: Catalogue, request: JobRequest, tpm: int) -> int:
+def likely_tokens(catalogue: Catalogue, asked: str, record: Mapping[str, Any], tpm: int) -> int:
     """Tokens that a job may take, prompt and answer; 0 where nobody counts them (`tpm` is 0).
 
     A caller who names no `max_tokens` is content with a shorter answer: as much as a minute
@@ -35,10 +35,10 @@ def likely_tokens(catalogue: Catalogue, request: JobRequest, tpm: int) -> int:
     """
     if not tpm:
         return 0
-    prompt = prompt_tokens(request.for_model())
-    able = candidates(catalogue, request.model)
+    prompt = prompt_tokens(record)
+    able = candidates(catalogue, asked)
     most = max((catalogue[name].max_tokens for name in able), default=0)
-    room = max(0, tpm - prompt) if request.max_tokens is None else request.max_tokens
+    room: int = record.get("max_tokens", max(0, tpm - prompt))
     return prompt + min(room, most)
 
 

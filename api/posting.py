@@ -17,6 +17,9 @@ from fleet.request import JobRequest, has_images
 from fleet.settings import Limits
 from fleet.webhooks.target import read_target
 
+#: What a backend reads of a request; see `JobRequest.for_model`.
+Record = Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class PostedJob:
@@ -52,12 +55,12 @@ async def post(
     """
     catalogue = state.settings.catalogue.only(caller.models)
     request = _named(request, state.settings.api.aliases)
-    check(state, request, catalogue)
+    record = request.for_model()
+    check(state, request, record, catalogue)
     if request.webhook is not None:
         read_target(request.webhook, state.settings.webhooks)
     job_id = new_job_id()
-    record = request.for_model()
-    tokens = likely_tokens(catalogue, request, caller.tpm)
+    tokens = likely_tokens(catalogue, request.model, record, caller.tpm)
     refuse_what_never_fits(caller, tokens)
     times = [request.deadline_s, request.start_timeout_s]
     conversation_id = request.conversation_id or ""
@@ -84,7 +87,7 @@ async def post(
         rpm=caller.rpm,
         tpm=caller.tpm,
         tokens=tokens,
-        **_purse(state, caller, request, catalogue),
+        **_purse(state, caller, request, record, catalogue),
     )
     created = await state.ledger.create(new)
     headers = created.left.headers()
@@ -106,7 +109,7 @@ def _named(request: JobRequest, aliases: Mapping[str, str]) -> JobRequest:
 
 
 def _purse(
-    state: State, caller: Caller, request: JobRequest, catalogue: Catalogue
+    state: State, caller: Caller, request: JobRequest, record: Record, catalogue: Catalogue
 ) -> dict[str, Any]:
     """The caller's budget, where a model with a price may answer, and the models that may
     answer this request when it is spent.
@@ -115,13 +118,13 @@ def _purse(
     if not caller.budget_usd or len(unpriced) == len(catalogue.enabled):
         return {}
     try:
-        check(state, request, state.settings.catalogue.only(unpriced))
+        check(state, request, record, state.settings.catalogue.only(unpriced))
     except CallerError:
         unpriced = ()
     return {"budget_usd": caller.budget_usd, "free": unpriced}
 
 
-def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
+def check(state: State, request: JobRequest, record: Record, catalogue: Catalogue) -> None:
     """Hold a request against the limits, and the models that the caller may use."""
     limits = state.settings.limits
     check_name(state, request.model, catalogue)
@@ -135,7 +138,7 @@ def check(state: State, request: JobRequest, catalogue: Catalogue) -> None:
             f"start_timeout_s: at most the deadline, {_deadline_s(state, request):g} seconds",
             param="start_timeout_s",
         )
-    if has_images(request.for_model()):
+    if has_images(record):
         _check_eyes(request, catalogue)
 
 
