@@ -2,7 +2,7 @@
 
 import json
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from fleet.errors import InvalidRequest
-from fleet.request import FeedbackRequest, JobRequest
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -25,7 +24,16 @@ def described(form: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def read(request: Request, form: type[T]) -> T:
+def read_as(form: type[T]) -> Any:
+    """The dependency that reads a route's body: `Annotated[Form, read_as(Form)]`."""
+
+    async def posted(request: Request) -> T:
+        return await _read(request, form)
+
+    return Depends(posted)
+
+
+async def _read(request: Request, form: type[T]) -> T:
     """Read and check the body.
 
     A browser sends mislabelled types across sites without asking; what it says of itself
@@ -77,15 +85,3 @@ def _from_elsewhere(request: Request) -> bool:
         return True
     origin = request.headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-
-
-async def _posted(request: Request) -> JobRequest:
-    return await read(request, JobRequest)
-
-
-async def _rated(request: Request) -> FeedbackRequest:
-    return await read(request, FeedbackRequest)
-
-
-Posted = Annotated[JobRequest, Depends(_posted)]
-Rated = Annotated[FeedbackRequest, Depends(_rated)]

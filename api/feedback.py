@@ -1,11 +1,11 @@
 """What a caller says of a job: the route that it needed, how good its answer was."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
 
 from api import views
-from api.body import Rated, described
+from api.body import described, read_as
 from api.guard import Asking
 from api.lookup import load, no_such
 from api.shapes import FeedbackTaken
@@ -23,7 +23,10 @@ router = APIRouter()
     responses={200: {"model": FeedbackTaken}},
 )
 async def give_feedback(
-    job_id: str, feedback: Rated, fleet: Fleet, caller: Asking
+    job_id: str,
+    feedback: Annotated[FeedbackRequest, read_as(FeedbackRequest)],
+    fleet: Fleet,
+    caller: Asking,
 ) -> dict[str, Any]:
     """Say what the job's question needed, or how good its answer was; the latest word counts."""
     _check_route(feedback.route, fleet.settings.catalogue)

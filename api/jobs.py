@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from api import views
-from api.body import Posted, described
+from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
 from api.heads import IdempotencyKey, LastEventId, on_gone
@@ -24,6 +24,7 @@ from fleet.request import JobRequest
 router = APIRouter()
 
 DESCRIBED = described(JobRequest)
+Posted = Annotated[JobRequest, read_as(JobRequest)]
 
 #: Seconds that the head of a stream waits for the word where the job goes.
 ROUTED_S = 1.0

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 
 from api.anthropic import view
 from api.anthropic.form import CountRequest, MessagesRequest
 from api.anthropic.wire import MessagesWire
-from api.body import described, read
+from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
 from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
@@ -23,13 +23,9 @@ from fleet.tokens import prompt_tokens
 router = APIRouter()
 
 
-async def _posted(request: Request) -> MessagesRequest:
-    return await read(request, MessagesRequest)
-
-
 @router.post("/v1/messages", openapi_extra=described(MessagesRequest))
 async def create_message(
-    asked: Annotated[MessagesRequest, Depends(_posted)],
+    asked: Annotated[MessagesRequest, read_as(MessagesRequest)],
     fleet: Fleet,
     caller: Asking,
     idempotency_key: IdempotencyKey = None,
@@ -47,13 +43,9 @@ async def create_message(
     return answer(fleet, posted.job_id, asked, headers, on_gone(fleet, posted.job_id, ends))
 
 
-async def _counted(request: Request) -> CountRequest:
-    return await read(request, CountRequest)
-
-
 @router.post("/v1/messages/count_tokens", openapi_extra=described(CountRequest))
 async def count_tokens(
-    asked: Annotated[CountRequest, Depends(_counted)], fleet: Fleet, caller: Asking
+    asked: Annotated[CountRequest, read_as(CountRequest)], fleet: Fleet, caller: Asking
 ) -> dict[str, int]:
     """Roughly the tokens of a prompt: which model will read it is not known yet."""
     request = asked.job()

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from api.body import described, read
+from api.body import described, read_as
 from api.closing import Closing
 from api.embeddings.form import Embedded, EmbeddingsRequest, embedder
 from api.guard import Asking
@@ -22,14 +22,10 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 
-async def _posted(request: Request) -> EmbeddingsRequest:
-    return await read(request, EmbeddingsRequest)
-
-
 @router.post("/v1/embeddings", openapi_extra=described(EmbeddingsRequest))
 async def create_embeddings(
     request: Request,
-    asked: Annotated[EmbeddingsRequest, Depends(_posted)],
+    asked: Annotated[EmbeddingsRequest, read_as(EmbeddingsRequest)],
     fleet: Fleet,
     caller: Asking,
 ) -> Response:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
-from api.body import described, read
+from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
 from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
@@ -29,13 +29,9 @@ router = APIRouter()
 RETRY_S = 1.0
 
 
-async def _asked(request: Request) -> ChatRequest:
-    return await read(request, ChatRequest)
-
-
 @router.post("/v1/chat/completions", openapi_extra=described(ChatRequest))
 async def create_completion(
-    request: Annotated[ChatRequest, Depends(_asked)],
+    request: Annotated[ChatRequest, read_as(ChatRequest)],
     fleet: Fleet,
     caller: Asking,
     idempotency_key: IdempotencyKey = None,

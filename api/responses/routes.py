@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from api.body import described, read
+from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
 from api.heads import IdempotencyKey, LastEventId, OnDisconnect, cancels, on_gone
@@ -38,16 +38,9 @@ router = APIRouter()
 KEEP_S = 600
 
 
-async def _posted(request: Request) -> ResponseForm:
-    return await read(request, ResponseForm)
-
-
-Posted = Annotated[ResponseForm, Depends(_posted)]
-
-
 @router.post("/v1/responses", openapi_extra=described(ResponseForm))
 async def create_response(
-    form: Posted,
+    form: Annotated[ResponseForm, read_as(ResponseForm)],
     fleet: Fleet,
     caller: Asking,
     idempotency_key: IdempotencyKey = None,
