@@ -1,10 +1,18 @@
 """A fleet on fake model servers, shared by the tests of this folder that harm nothing."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import httpx
 import pytest
 
+from fleet.callers import Caller
+from fleet.keys import Keys
+from fleet.ledger import connect
+from fleet.settings import Settings
 from tests.fakes.handle import Fake
 from tests.stack import Stack
 from tests.support import Valkey
@@ -80,3 +88,48 @@ def fleet(shared_fleet: Fleet) -> Iterator[Fleet]:
     shared_fleet.behave()
     yield shared_fleet
     shared_fleet.behave()
+
+
+@contextmanager
+def with_claude(folder: Path, claude: str) -> Iterator[tuple[Stack, Fake, Fake]]:
+    """A fleet of a local model `fast` and the one that `claude` configures, and their fakes."""
+    valkey = Valkey(folder)
+    valkey.start()
+    local = Fake("llama_server", folder / "local.log", "--slots=4")
+    api = Fake("anthropic_api", folder / "anthropic.log", "--slots=64")
+    local.start()
+    api.start()
+    entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
+    config = "[fallback]\nrounds = 1\n" + entries + claude.format(url=api.url)
+    stack = Stack(folder, valkey.url, config, FLEET_MODELS__CLAUDE__ENABLED="true")
+    stack.start_api()
+    stack.start_router()
+    stack.start_worker("fast")
+    stack.start_worker("claude", ANTHROPIC_API_KEY="sk-test")
+    stack.wait_ready("fast", "claude")
+    yield stack, local, api
+    stack.stop()
+    local.close()
+    api.close()
+    valkey.stop()
+
+
+def keyed(stack: Stack, key: str) -> httpx.Client:
+    """A client that sends this key."""
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False)
+
+
+def client_of(stack: Stack, caller: Caller) -> httpx.Client:
+    """A client with a fresh key of that caller."""
+
+    async def made() -> str | None:
+        line = connect(Settings(redis_url=stack.env["FLEET_REDIS_URL"]))
+        try:
+            return await Keys(line).create(caller)
+        finally:
+            await line.aclose()
+
+    key = asyncio.run(made())
+    assert key
+    return keyed(stack, key)

@@ -1,6 +1,5 @@
 """A key's money: spent by models that have a price, and by no others."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +10,11 @@ from redis import Redis
 
 from fleet.callers import Caller
 from fleet.catalogue import Price
-from fleet.keys import Keys
-from fleet.ledger import connect
 from fleet.settings import Settings
 from tests.fakes.handle import Fake
-from tests.integration.conftest import MODEL
+from tests.integration.conftest import client_of, with_claude
 from tests.stack import Stack
-from tests.support import Valkey, wait_until
+from tests.support import wait_until
 
 #: A dollar for a word: what a test spends is seen at once.
 CLAUDE = """
@@ -41,18 +38,7 @@ class Purse:
 
     def caller(self, name: str, budget_usd: float) -> httpx.Client:
         """A client with a fresh key that has so much a day."""
-        key = asyncio.run(self._key(Caller(name, budget_usd=budget_usd)))
-        headers = {"Authorization": f"Bearer {key}"}
-        return httpx.Client(base_url=self.stack.url, headers=headers, timeout=60, trust_env=False)
-
-    async def _key(self, caller: Caller) -> str:
-        line = connect(Settings(redis_url=self.stack.env["FLEET_REDIS_URL"]))
-        try:
-            key = await Keys(line).create(caller)
-        finally:
-            await line.aclose()
-        assert key
-        return key
+        return client_of(self.stack, Caller(name, budget_usd=budget_usd))
 
     def spent(self, name: str) -> float:
         with Redis.from_url(self.stack.env["FLEET_REDIS_URL"]) as client:
@@ -64,25 +50,8 @@ class Purse:
 @pytest.fixture(scope="module")
 def purse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Purse]:
     folder = tmp_path_factory.mktemp("budgets")
-    valkey = Valkey(folder)
-    valkey.start()
-    local = Fake("llama_server", folder / "local.log", "--slots=4")
-    claude = Fake("anthropic_api", folder / "anthropic.log", "--slots=64")
-    local.start()
-    claude.start()
-    entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
-    config = "[fallback]\nrounds = 1\n" + entries + CLAUDE.format(url=claude.url)
-    stack = Stack(folder, valkey.url, config, FLEET_MODELS__CLAUDE__ENABLED="true")
-    stack.start_api()
-    stack.start_router()
-    stack.start_worker("fast")
-    stack.start_worker("claude", ANTHROPIC_API_KEY="sk-test")
-    stack.wait_ready("fast", "claude")
-    yield Purse(stack, local, claude)
-    stack.stop()
-    local.close()
-    claude.close()
-    valkey.stop()
+    with with_claude(folder, CLAUDE) as parts:
+        yield Purse(*parts)
 
 
 def ask(client: httpx.Client, model: str, text: str = "Hi [[fake n=3]]") -> httpx.Response:

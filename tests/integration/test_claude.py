@@ -9,9 +9,9 @@ import pytest
 from redis import Redis
 
 from tests.fakes.handle import Fake
-from tests.integration.conftest import MODEL
+from tests.integration.conftest import with_claude
 from tests.stack import Stack
-from tests.support import ROOT, Valkey
+from tests.support import ROOT
 
 CLAUDE = """
 [[models]]
@@ -35,25 +35,8 @@ class WithClaude:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WithClaude]:
     folder = tmp_path_factory.mktemp("claude")
-    valkey = Valkey(folder)
-    valkey.start()
-    local = Fake("llama_server", folder / "local.log", "--slots=4")
-    claude = Fake("anthropic_api", folder / "anthropic.log", "--slots=64")
-    local.start()
-    claude.start()
-    entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
-    config = "[fallback]\nrounds = 1\n" + entries + CLAUDE.format(url=claude.url)
-    stack = Stack(folder, valkey.url, config, FLEET_MODELS__CLAUDE__ENABLED="true")
-    stack.start_api()
-    stack.start_router()
-    stack.start_worker("fast")
-    stack.start_worker("claude", ANTHROPIC_API_KEY="sk-test")
-    stack.wait_ready("fast", "claude")
-    yield WithClaude(stack, local, claude)
-    stack.stop()
-    local.close()
-    claude.close()
-    valkey.stop()
+    with with_claude(folder, CLAUDE) as parts:
+        yield WithClaude(*parts)
 
 
 @pytest.fixture

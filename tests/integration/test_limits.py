@@ -18,12 +18,11 @@ from fleet.dispatch import Dispatcher
 from fleet.errors import InvalidRequest, TooManyRequests, TooManyTokens
 from fleet.events import Kind, event_data
 from fleet.job import NewJob, Status, new_job_id
-from fleet.keys import Keys
 from fleet.ledger import Created, Ledger, Routed, connect
 from fleet.names import bucket_key
 from fleet.settings import Settings
 from tests.fakes.handle import Fake
-from tests.integration.conftest import MODEL
+from tests.integration.conftest import MODEL, client_of
 from tests.stack import Stack
 from tests.support import Valkey, decision, wait_until
 
@@ -224,16 +223,7 @@ class Desk:
 
     def caller(self, name: str, **limits: Any) -> httpx.Client:
         """A client with a fresh key of that name."""
-        return keyed(self.stack, asyncio.run(self._key(Caller(name, **limits))))
-
-    async def _key(self, caller: Caller) -> str:
-        line = connect(Settings(redis_url=self.stack.env["FLEET_REDIS_URL"]))
-        try:
-            key = await Keys(line).create(caller)
-        finally:
-            await line.aclose()
-        assert key
-        return key
+        return client_of(self.stack, Caller(name, **limits))
 
 
 EMBED = """
@@ -242,11 +232,6 @@ name = "embed"
 task = "embedding"
 url = "{url}"
 """
-
-
-def keyed(stack: Stack, key: str) -> httpx.Client:
-    headers = {"Authorization": f"Bearer {key}"}
-    return httpx.Client(base_url=stack.url, headers=headers, timeout=60, trust_env=False)
 
 
 @pytest.fixture(scope="module")
