@@ -21,11 +21,15 @@ FleetError
 │   └── BudgetExceeded     a key has spent this day's money (429)
 ├── ModelError             a model server, or what it said (5xx)
 │   ├── TryNext            another model may well answer
-│   │   ├── ServerUnreachable
-│   │   ├── ServerLoading
-│   │   ├── ServerFailed
-│   │   ├── ServerStalled
-│   │   ├── StreamCut
+│   │   ├── TryLater           … and this one too, after a while
+│   │   │   ├── ServerUnreachable
+│   │   │   ├── ServerLoading
+│   │   │   ├── ServerBusy         its provider wants fewer questions
+│   │   │   ├── BreakerOpen        its server failed lately, and is left alone
+│   │   │   └── Broken             … unless it is the job's own doing: it counts as an attempt
+│   │   │       ├── ServerFailed
+│   │   │       ├── ServerStalled
+│   │   │       └── StreamCut
 │   │   ├── ContextExceeded
 │   │   ├── CapReached
 │   │   └── NotServed          its provider does not take the key, or the form
@@ -36,6 +40,7 @@ FleetError
     ├── Restarting
     ├── StoreUnavailable
     ├── QueueFull
+    ├── TooBusy            it would wait longer than it is to
     ├── TooManyAttempts
     └── ConfigError
 
@@ -228,34 +233,56 @@ class TryNext(ModelError):
     """This model could not answer; another one may."""
 
 
-class ServerUnreachable(TryNext):
+class TryLater(TryNext):
+    """This model could not answer now; it may later, and another one at once."""
+
+
+class Broken(TryLater):
+    """This model began and failed: the server's doing, or the job's own."""
+
+
+class ServerUnreachable(TryLater):
     """The model's server does not answer."""
 
     code = "server_unreachable"
     status = 503
 
 
-class ServerLoading(TryNext):
+class ServerLoading(TryLater):
     """The model's server is still loading its model."""
 
     code = "server_loading"
     status = 503
 
 
-class ServerFailed(TryNext):
+class ServerBusy(TryLater):
+    """The model's provider takes no more questions for now."""
+
+    code = "server_busy"
+    status = 503
+
+
+class BreakerOpen(TryLater):
+    """The model's server failed lately, and is left alone until it answers again."""
+
+    code = "breaker_open"
+    status = 503
+
+
+class ServerFailed(Broken):
     """The model's server reported an error."""
 
     code = "server_failed"
 
 
-class ServerStalled(TryNext):
+class ServerStalled(Broken):
     """The model's server sent nothing for too long."""
 
     code = "server_stalled"
     status = 504
 
 
-class StreamCut(TryNext):
+class StreamCut(Broken):
     """The model's stream ended before its end was announced."""
 
     code = "stream_cut"
@@ -338,6 +365,13 @@ class QueueFull(FleetFault):
     status = 503
 
 
+class TooBusy(FleetFault):
+    """Every model that could answer would keep the job waiting for too long."""
+
+    code = "too_busy"
+    status = 503
+
+
 class TooManyAttempts(FleetFault):
     """The job was given up: too many workers died while they ran it."""
 
@@ -348,6 +382,12 @@ class ConfigError(FleetFault):
     """The configuration is not valid."""
 
     code = "config_error"
+
+
+def codes_of(branch: type[FleetError]) -> frozenset[str]:
+    """The codes of a branch of the tree: records keep those."""
+    below = frozenset[str]().union(*(codes_of(child) for child in branch.__subclasses__()))
+    return below | ({branch.code} if "code" in vars(branch) else frozenset())
 
 
 def revived(told: Mapping[str, Any]) -> FleetError:

@@ -114,6 +114,26 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class HandOver:
+    """Where a running job goes, and why."""
+
+    #: Index into its plan.
+    step: int
+    reason: str
+    #: What has failed so far; see `Job.tried`.
+    tried: Sequence[dict[str, Any]]
+    #: Whether the attempt does not count towards `max_attempts`.
+    free: bool = True
+    #: Whether the model server goes on meanwhile, so that the next attempt may resume.
+    same_generation: bool = False
+    #: Whether this attempt has brought text.
+    begun: bool = False
+    #: Seconds until the next try.
+    pause_s: float = 0.0
+    rounds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A job as it stands in Redis. Times are milliseconds of Redis' own clock; 0 = not yet."""
 
@@ -180,6 +200,10 @@ class Job:
     cost_usd: float | None = None
     #: US dollars that its caller has in a day, where there is a limit.
     budget_usd: float | None = None
+    #: Where the answer came from instead of a model: `hit`, `semantic` or `shared`; empty: a model.
+    cache: str = ""
+    #: Milliseconds that it was expected to wait, when it was posted.
+    predicted_wait_ms: int | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     #: What the caller has said of it: `{route, rating, comment}`.
@@ -240,6 +264,7 @@ class Job:
 
 _WORDS = (
     "api",
+    "cache",
     "caller",
     "model",
     "route",
@@ -280,7 +305,16 @@ _NUMBERS = (
 )
 _LISTS = ("plan", "reasons", "tried", "allowed")
 _TABLES = ("scores", "metadata")
-_MAYBE = ("confidence", "usage", "cost_usd", "budget_usd", "error", "feedback", "form")
+_MAYBE = (
+    "confidence",
+    "usage",
+    "cost_usd",
+    "budget_usd",
+    "predicted_wait_ms",
+    "error",
+    "feedback",
+    "form",
+)
 #: Fields that may hold the caller's words, beside the request.
 _SPOKEN = ("feedback", "form", "webhook")
 

@@ -22,7 +22,7 @@ from fleet.decision import Decision
 from fleet.dispatch import Dispatcher, Outgoing
 from fleet.errors import ConfigError, Conflict, FleetFault, TooManyAttempts
 from fleet.events import Kind, event_data
-from fleet.job import Job, NewJob, Status
+from fleet.job import HandOver, Job, NewJob, Status
 from fleet.line import Line
 from fleet.names import (
     CANCELS_CHANNEL,
@@ -96,26 +96,6 @@ class Write(NamedTuple):
     place: int
     #: kind, json, …
     events: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """Where a running job goes, and why."""
-
-    #: Index into its plan.
-    step: int
-    reason: str
-    #: What has failed so far; see `Job.tried`.
-    tried: Sequence[dict[str, Any]]
-    #: Whether the attempt does not count towards `max_attempts`.
-    free: bool = True
-    #: Whether the model server goes on meanwhile, so that the next attempt may resume.
-    same_generation: bool = False
-    #: Whether this attempt has brought text.
-    begun: bool = False
-    #: Seconds until the next try.
-    pause_s: float = 0.0
-    rounds: int = 0
 
 
 class Routed(Enum):
@@ -197,7 +177,6 @@ class Ledger(Records):
         """Write a new job and send it to the router."""
         outgoing = self._dispatcher.route(new.id, new.priority)
         digest, value = new.idempotency or ("", "")
-        limits = self._settings.limits
         async with store_errors():
             done, result, *left = await scripts.CREATE(
                 self.line,
@@ -214,25 +193,7 @@ class Ledger(Records):
                     *(waiting_key(self._queues[name]) for name in new.candidates),
                 ],
                 [
-                    live_channel(new.id),
-                    self._unended_ttl,
-                    self._settings.store.index_size,
-                    self._settings.store.retention_s * 1000,
-                    value,
-                    outgoing.inline,
-                    event_data(Kind.QUEUED, id=new.id, model=new.asked_model),
-                    new.deadline_s,
-                    new.start_timeout_s or 0,
-                    new.caller,
-                    new.priority,
-                    min(limits.caller_jobs, new.concurrent or limits.caller_jobs),
-                    limits.queue_jobs,
-                    new.rpm,
-                    new.tpm,
-                    new.tokens,
-                    round(new.budget_usd * NANO),
-                    json.dumps(new.free) if new.free else "",
-                    self._settings.webhooks.pending if new.webhook else 0,
+                    _json(self._order(new, value, outgoing)),
                     *new.fields(),
                     *self._webhook_fields(new),
                 ],
@@ -252,6 +213,31 @@ class Ledger(Records):
             return Created(existing=result, left=allowance)
         await self._dispatcher.sent(outgoing)
         return Created(ahead=result, left=allowance)
+
+    def _order(self, new: NewJob, idempotency: str, outgoing: Outgoing) -> dict[str, Any]:
+        """What `lua/create.lua` is told of a new job beside what the record keeps."""
+        limits, store = self._settings.limits, self._settings.store
+        return {
+            "channel": live_channel(new.id),
+            "ttl_s": self._unended_ttl,
+            "index_size": store.index_size,
+            "retention_ms": store.retention_s * 1000,
+            "idempotency": idempotency,
+            "message": outgoing.inline,
+            "event": event_data(Kind.QUEUED, id=new.id, model=new.asked_model),
+            "deadline_s": new.deadline_s,
+            "start_timeout_s": new.start_timeout_s or 0,
+            "caller": new.caller,
+            "priority": new.priority,
+            "caller_jobs": min(limits.caller_jobs, new.concurrent or limits.caller_jobs),
+            "queue_jobs": limits.queue_jobs,
+            "rpm": new.rpm,
+            "tpm": new.tpm,
+            "tokens": new.tokens,
+            "budget": round(new.budget_usd * NANO),
+            "free": json.dumps(new.free) if new.free else "",
+            "webhooks": self._settings.webhooks.pending if new.webhook else 0,
+        }
 
     async def charge(self, caller: Caller, tokens: int) -> dict[str, str]:
         """Take one request and its tokens out of what a caller has in a minute, for what makes
@@ -433,7 +419,18 @@ class Ledger(Records):
         """End a job that this process runs. `events`: kind, json, …, the terminal one last.
         What `fields` say it cost (`cost_usd`) is its caller's to pay.
         """
-        cost = round((fields.get("cost_usd") or 0) * NANO)
+        order = {
+            "channel": live_channel(job.id),
+            "attempt": str(job.attempt),
+            "seq": str(seq),
+            "status": status,
+            "ttl_s": self._ended_ttl,
+            "model": job.model,
+            "log_size": self._log_size,
+            "memory_s": self._memory_s(job.conversation),
+            "cost": round((fields.get("cost_usd") or 0) * NANO),
+            "events": len(events),
+        }
         flat = [part for key, value in fields.items() for part in (key, json.dumps(value))]
         async with store_errors():
             done = await scripts.FINISH(
@@ -447,20 +444,7 @@ class Ledger(Records):
                     conversation_key(job.conversation),
                     spent_prefix(job.caller),
                 ],
-                [
-                    live_channel(job.id),
-                    job.attempt,
-                    seq,
-                    status,
-                    self._ended_ttl,
-                    job.model,
-                    self._log_size,
-                    self._memory_s(job.conversation),
-                    cost,
-                    len(events) // 2,
-                    *events,
-                    *flat,
-                ],
+                [_json(order), *events, *flat],
             )
         return bool(done)
 

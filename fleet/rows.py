@@ -43,6 +43,12 @@ class Outcome:
     failed_over: int
     experiment: str | None
     arm: str | None
+    #: US dollars; None: not known, or its model has no price.
+    cost_usd: float | None = None
+    #: Where the answer came from instead of a model; see `Job.cache`.
+    cache: str | None = None
+    #: How long the job was expected to wait.
+    predicted_wait_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class Standing:
     alive: frozenset[str] | None = None
     #: Seconds that a new job of each model would wait.
     waits: Mapping[str, float] = field(default_factory=dict)
+    #: Models that are not to be asked now, each with the reason.
+    shut: Mapping[str, str] = field(default_factory=dict)
 
     def away(self, model: Model) -> bool:
         """Whether nobody works for a model, while somebody works for another."""
@@ -47,9 +49,11 @@ def order(
     The named model; then the models of the route, those that wait least first; then the other
     local ones; then the external ones. Of the local ones, those that nobody works for come
     after the others. Who cannot hold the conversation, cannot call tools that the request
-    brings, or cannot see its pictures, leaves the plan, unless nobody were left.
+    brings, cannot see its pictures, or is not to be asked now, leaves the plan, unless nobody
+    were left.
     """
     models, notes = _by_fit(wish, signals, catalogue, standing)
+    models = _open(models, standing.shut, notes)
     if signals.has_images:
         models = _able(models, "see pictures", lambda m: m.images, notes)
     if signals.has_tools:
@@ -65,6 +69,17 @@ def order(
     tokens = signals.prompt_tokens(largest)
     notes.append(f"no model holds about {tokens} tokens; {largest.name!r} has the largest context")
     return (largest,), tuple(notes)
+
+
+def _open(
+    models: tuple[Model, ...], shut: Mapping[str, str], notes: list[str]
+) -> tuple[Model, ...]:
+    """Those that may be asked, and a note on each other; all of them if none may."""
+    left = tuple(model for model in models if model.name not in shut)
+    if len(left) == len(models):
+        return models
+    notes += [f"{m.name!r} is left out: {shut[m.name]}" for m in models if m.name in shut]
+    return left or models
 
 
 def _able(

@@ -19,7 +19,8 @@ from fleet.settings import Settings
 from fleet.webhooks.outbox import Outbox
 from workers.allowance import Allowance
 from workers.backend import Backend
-from workers.runner import Runner, Stop
+from workers.runner import Runner
+from workers.running import Stop
 
 log = logging.getLogger(__name__)
 

@@ -2,41 +2,43 @@
 -- answered, for the next turn of the conversation.
 -- KEYS  1 job hash   2 log stream   3 due (zset)   4 pace of each model (hash)   5 decision log (stream)
 --       6 memory of the conversation (hash)   7 prefix of the counter of what the caller has spent
--- ARGV  1 channel   2 attempt   3 sequence number that the writer expects   4 status
---       5 ttl s (ended)   6 model   7 entries of the decision log, at most   8 ttl s of the memory, or 0
---       9 what it cost, in 10^-9 US dollars   10 number of events   11.. kind, json, ... then
---       field, value, ...
+-- ARGV  1 the order (JSON)   2.. kind, json, ... of the events, then field, value, ...
+-- The order: `channel`; `attempt`, and `seq` that the writer expects, as text; `status`; `ttl_s` (ended);
+--   `model`; `log_size`: entries of the decision log, at most; `memory_s`: ttl of the memory, or 0;
+--   `cost` in 10^-9 US dollars; `events`: values that the events take
 -- Returns 1 when this call (or its first try) ended the job, else 0.
+local order = cjson.decode(ARGV[1])
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'started_at')
-local expected, count = tonumber(ARGV[3]), tonumber(ARGV[10])
-if record[2] ~= ARGV[2] then
+local expected = tonumber(order.seq)
+if record[2] ~= order.attempt then
   return 0
 end
 if record[1] ~= 'running' then
-  return record[1] == ARGV[4] and tonumber(record[3]) == expected + count and 1 or 0
+  return record[1] == order.status and tonumber(record[3]) == expected + order.events / 2 and 1 or 0
 end
-if record[3] ~= ARGV[3] then
+if record[3] ~= order.seq then
   return 0
 end
 local events = {}
-for i = 11, 10 + 2 * count, 2 do
+for i = 2, 1 + order.events, 2 do
   events[#events + 1] = ARGV[i]
   events[#events + 1] = stamped(ARGV[i + 1])
 end
-if #ARGV > 10 + 2 * count then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 11 + 2 * count))
+if #ARGV > 1 + order.events then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 2 + order.events))
 end
-if ARGV[9] ~= '0' then
-  redis.call('INCRBY', today(KEYS[7]), ARGV[9])
+if order.cost > 0 then
+  redis.call('INCRBY', today(KEYS[7]), text(order.cost))
   redis.call('EXPIRE', today(KEYS[7]), 172800)
 end
-close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], expected, ARGV[4], events, ARGV[5], KEYS[5], ARGV[7])
-if ARGV[4] ~= 'failed' and tonumber(ARGV[8]) > 0 and redis.call('EXISTS', KEYS[6]) == 1 then
-  redis.call('HSET', KEYS[6], 'model', ARGV[6])
-  redis.call('EXPIRE', KEYS[6], ARGV[8])
+close(KEYS[1], KEYS[2], KEYS[3], order.channel, expected, order.status, events, order.ttl_s, KEYS[5],
+  order.log_size)
+if order.status ~= 'failed' and order.memory_s > 0 and redis.call('EXISTS', KEYS[6]) == 1 then
+  redis.call('HSET', KEYS[6], 'model', order.model)
+  redis.call('EXPIRE', KEYS[6], order.memory_s)
 end
 -- How long a job of this model takes, in ms: a moving average over about the last ten.
 local took = now - tonumber(record[4])
-local usual = tonumber(redis.call('HGET', KEYS[4], ARGV[6]) or took)
-redis.call('HSET', KEYS[4], ARGV[6], text(usual + (took - usual) / 10))
+local usual = tonumber(redis.call('HGET', KEYS[4], order.model) or took)
+redis.call('HSET', KEYS[4], order.model, text(usual + (took - usual) / 10))
 return 1

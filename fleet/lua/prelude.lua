@@ -144,7 +144,7 @@ end
 -- What became of a job, for the decision log.
 local function outcome(job, status)
   local record = redis.call('HMGET', job, 'created_at', 'started_at', 'first_token_at', 'model', 'route',
-    'attempt', 'tried', 'usage', 'experiment', 'arm')
+    'attempt', 'tried', 'usage', 'experiment', 'arm', 'cost_usd', 'cache', 'predicted_wait_ms')
   local created, usage = tonumber(record[1]), decoded(record[8])
   local function after(at)
     return whole(created and tonumber(at) and at - created)
@@ -153,7 +153,9 @@ local function outcome(job, status)
     route = named(record[5]), wait_ms = after(record[2]), first_token_ms = after(record[3]),
     total_ms = after(now), prompt_tokens = whole(usage.prompt_tokens),
     completion_tokens = whole(usage.completion_tokens), attempt = whole(record[6]),
-    failed_over = #decoded(record[7]), experiment = named(record[9]), arm = named(record[10])})
+    failed_over = #decoded(record[7]), experiment = named(record[9]), arm = named(record[10]),
+    cost_usd = tonumber(record[11]) or cjson.null, cache = named(record[12]),
+    predicted_wait_ms = whole(record[13])})
 end
 
 -- Somebody wants to hear of the end: a delivery is due now, with a message where its queue is a list

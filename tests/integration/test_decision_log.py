@@ -15,8 +15,8 @@ from fleet.decisions import PAGE, Example, feedback_examples, read
 from fleet.dispatch import Dispatcher
 from fleet.errors import StoreUnavailable
 from fleet.events import Kind, event_data
-from fleet.job import Job, NewJob, Status, new_job_id
-from fleet.ledger import UNENDED, HandOver, Ledger, Routed, connect
+from fleet.job import HandOver, Job, NewJob, Status, new_job_id
+from fleet.ledger import UNENDED, Ledger, Routed, connect
 from fleet.names import DECISIONS, DUE, EXAMPLES_MOST, FEEDBACK, conversation_key, job_key
 from fleet.records import pairs
 from fleet.request import FeedbackRequest

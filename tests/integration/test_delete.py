@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from fleet.dispatch import Dispatcher
-from fleet.job import Job, NewJob, Status, new_job_id
-from fleet.ledger import Created, HandOver, Ledger, Routed, Write, connect
+from fleet.job import HandOver, Job, NewJob, Status, new_job_id
+from fleet.ledger import Created, Ledger, Routed, Write, connect
 from fleet.listener import Listener
 from fleet.names import CANCELS_CHANNEL, FEEDBACK
 from fleet.reader import Reader

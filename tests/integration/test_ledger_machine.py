@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from fleet import scripts
 from fleet.dispatch import Dispatcher
 from fleet.events import Kind, event_data, text_event
-from fleet.job import Job, NewJob, Status
+from fleet.job import HandOver, Job, NewJob, Status
 from fleet.ledger import (
     LACKS_MS,
     REAP_AGAIN_MS,
@@ -32,7 +32,6 @@ from fleet.ledger import (
     UNENDED,
     WAITING,
     Created,
-    HandOver,
     Ledger,
     Routed,
     Write,

@@ -15,9 +15,9 @@ from redis import Redis
 
 from fleet.dispatch import Dispatcher
 from fleet.events import Event, Kind, Piece, event_data, fold
-from fleet.job import Job, NewJob, Status, new_job_id
+from fleet.job import HandOver, Job, NewJob, Status, new_job_id
 from fleet.journal import AttemptLog, Writer
-from fleet.ledger import HandOver, Ledger, Routed, connect
+from fleet.ledger import Ledger, Routed, connect
 from fleet.listener import Listener
 from fleet.reader import RECHECK_S, Reader
 from fleet.settings import Settings
