@@ -12,6 +12,7 @@ from api.problems import problems
 from api.shapes import HealthShown, ReadyShown
 from api.state import Fleet, State
 from fleet import __version__
+from fleet.breaker.reports import phase, shut
 from fleet.callers import WITH_A_KEY
 from fleet.catalogue import Model
 from fleet.errors import StoreUnavailable
@@ -59,7 +60,8 @@ async def look(fleet: State) -> dict[str, Any]:
     embedding = await _embedding(fleet)
     told = {"embedding": embedding} if embedding else {}
     word = _word(len(routers), local or list(models.values()))
-    if word == "ok" and any(model["server"] != "ok" for model in embedding.values()):
+    lacking = any(model["server"] != "ok" for model in embedding.values())
+    if word == "ok" and (lacking or any("shut" in model for model in models.values())):
         word = "degraded"
     return {
         "status": "down" if refusal else word,
@@ -104,6 +106,8 @@ def _model(model: Model, nodes: list[dict[str, Any]], queued: int) -> dict[str, 
         "active": sum(node["active"] for node in workers),
         "server": states.most_common(1)[0][0] if states else "unknown",
         "queued": queued,
+        "breaker": phase(workers),
+        **({"shut": why} if (why := shut(workers).get(model.name)) else {}),
     }
 
 

@@ -26,6 +26,11 @@ def _of_model(name: str, model: Mapping[str, Any]) -> Iterator[str]:
         yield f"No worker serves `{name}`: start one with `fleet worker {name}`."
     else:
         yield from _of_server(name, model["server"])
+        if why := model.get("shut"):
+            yield (
+                f"`{name}` is not asked for now, because of its server: {why.rstrip('.')}. It is "
+                "tried again by itself; its log tells more."
+            )
 
 
 def _of_server(name: str, state: str) -> Iterator[str]:

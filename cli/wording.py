@@ -48,6 +48,8 @@ def _at_model(model: str, state: Mapping[str, Any]) -> str:
         return f"still waiting: no worker for {model}"
     if (server := state.get("server")) in ("down", "loading"):
         return f"still waiting: the server of {model} is {server}"
+    if why := state.get("shut"):
+        return f"still waiting: {model} is not asked for now: {why}"
     busy = f"{state.get('active') or 0} of {state.get('slots') or 0} slots busy"
     return f"waiting in the queue of {model}: {_jobs(state.get('queued') or 0)} in it, {busy}"
 

@@ -30,9 +30,11 @@ FleetError
 │   │   │       ├── ServerFailed
 │   │   │       ├── ServerStalled
 │   │   │       └── StreamCut
+│   │   │           └── NotBegunAgain  it could not go on, and is not to begin again
 │   │   ├── ContextExceeded
 │   │   ├── CapReached
-│   │   └── NotServed          its provider does not take the key, or the form
+│   │   └── NotServed          its provider does not take the form of the request
+│   │       └── Barred             … or the key, the account, or knows no such model
 │   ├── AllModelsUnavailable   the whole plan has failed
 │   └── Refused            no model would answer this request
 └── FleetFault             ours (5xx, or the exit of a command)
@@ -52,6 +54,9 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 Fault = Literal["caller", "model", "fleet"]
+#: What an error says of the server that gave it, to the server's breaker: nothing; one failure;
+#: that it wants to be left alone, for a while or for long.
+Trips = Literal["", "counts", "at_once", "for_long"]
 
 
 class FleetError(Exception):
@@ -61,6 +66,7 @@ class FleetError(Exception):
     status: ClassVar[int] = 500
     fault: ClassVar[Fault] = "fleet"
     type: ClassVar[str] = "server_error"
+    trips: ClassVar[Trips] = ""
 
     def __init__(
         self, message: str = "", *, param: str | None = None, retry_after_s: float | None = None
@@ -240,12 +246,15 @@ class TryLater(TryNext):
 class Broken(TryLater):
     """This model began and failed: the server's doing, or the job's own."""
 
+    trips: ClassVar[Trips] = "counts"
+
 
 class ServerUnreachable(TryLater):
     """The model's server does not answer."""
 
     code = "server_unreachable"
     status = 503
+    trips = "counts"
 
 
 class ServerLoading(TryLater):
@@ -260,6 +269,7 @@ class ServerBusy(TryLater):
 
     code = "server_busy"
     status = 503
+    trips = "at_once"
 
 
 class BreakerOpen(TryLater):
@@ -288,6 +298,12 @@ class StreamCut(Broken):
     code = "stream_cut"
 
 
+class NotBegunAgain(StreamCut):
+    """The answer broke off before, and the configuration says not to begin again."""
+
+    trips = ""
+
+
 class ContextExceeded(TryNext):
     """The conversation is longer than this model's context."""
 
@@ -304,9 +320,15 @@ class CapReached(TryNext):
 
 
 class NotServed(TryNext):
-    """The model's provider does not serve this key, account, model or request."""
+    """The model's provider does not serve this request."""
 
     code = "not_served"
+
+
+class Barred(NotServed):
+    """The model's provider does not serve this key, account or model."""
+
+    trips = "for_long"
 
 
 class AllModelsUnavailable(ModelError):
@@ -401,9 +423,11 @@ def revived(told: Mapping[str, Any]) -> FleetError:
 
 @cache
 def _by_code_and_type() -> dict[tuple[str, str], type[FleetError]]:
-    found, left = {}, [FleetError]
+    found: dict[tuple[str, str], type[FleetError]] = {}
+    left = [FleetError]
     while left:
         kind = left.pop()
-        found[kind.code, kind.type] = found[kind.code, ""] = kind
+        for key in ((kind.code, kind.type), (kind.code, "")):
+            found.setdefault(key, kind)  # of several with one code, the one above the others
         left += kind.__subclasses__()
     return found

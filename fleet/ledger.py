@@ -490,6 +490,44 @@ class Ledger(Records):
             await self._dispatcher.sent(outgoing)
         return bool(done)
 
+    async def divert(self, job: Job, how: HandOver) -> bool:
+        """Move a job that nobody runs from its model's line to that of another step of its plan;
+        False if it does not stand there any more, or there is no room.
+        """
+        model = job.plan[how.step]
+        outgoing = self._dispatcher.run(job.id, model, job.attempt + 1, job.priority)
+        told = {"route": job.route, "model": model, "plan": job.plan, "reasons": [how.reason]}
+        order = {
+            "channel": live_channel(job.id),
+            "seq": str(job.seq),
+            "message": outgoing.inline,
+            "event": event_data(Kind.ROUTED, **told),
+            "room": self._settings.limits.queue_jobs,
+        }
+        async with store_errors():
+            done = await scripts.DIVERT(
+                self.line,
+                [
+                    job_key(job.id),
+                    log_key(job.id),
+                    outgoing.list_key,
+                    DUE,
+                    waiting_key(outgoing.queue),
+                    waiting_key(self._queues[job.model]),
+                ],
+                [
+                    _json(order),
+                    *("model", model),
+                    *("step", how.step),
+                    *("tried", json.dumps(how.tried)),
+                    *("restart_reason", how.reason),
+                    *("generation", ""),
+                ],
+            )
+        if done == 1:
+            await self._dispatcher.sent(outgoing)
+        return bool(done == 1)
+
     async def cancel(self, job_id: str) -> tuple[bool, Status] | None:
         """End a job as cancelled, whatever it was doing, and stop the worker that runs it.
 

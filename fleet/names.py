@@ -30,11 +30,13 @@ fleet:calls:{m}:{day}    string  two days
 fleet:keys               hash    permanent; who may ask, by the caller's name
 fleet:keys:digests       hash    permanent; the caller's name, by the SHA-256 of the key
 fleet:bucket:{caller}    hash    two minutes after its last change: it is full again then
+fleet:breaker:{s}        hash    ten minutes after its last change; what is known of a server
 fleet:spent:{c}:{day}    string  two days; what a caller's jobs have cost, in 10^-9 US dollars
 ======================== ======= ====================================================
 
 Channels: `fleet:live:{id}` carries a job's events as they are written,
-`fleet:cancels` the ids of running jobs that must stop.
+`fleet:cancels` the ids of running jobs that must stop, `fleet:breakers` what is known of a model
+server, when that changes.
 """
 
 import hashlib
@@ -49,6 +51,7 @@ WEBHOOKS_QUEUE: Final = "webhooks"
 JOBS_PREFIX: Final = "fleet:job:"
 LIVE_PREFIX: Final = "fleet:live:"
 CANCELS_CHANNEL: Final = "fleet:cancels"
+BREAKERS_CHANNEL: Final = "fleet:breakers"
 DUE: Final = "fleet:due"
 DUE_WEBHOOKS: Final = f"{DUE}:webhooks"
 WEBHOOKS_LOAD: Final = f"{DUE_WEBHOOKS}:load"
@@ -127,7 +130,16 @@ def claim_key(claim: str) -> str:
 
 def generations_key(server: str) -> str:
     """Set of the generations that a model server may hold for us."""
-    return f"fleet:generations:{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+    return f"fleet:generations:{_digest(server)}"
+
+
+def breaker_key(server: str) -> str:
+    """Hash of what is known of a model server's health."""
+    return f"fleet:breaker:{_digest(server)}"
+
+
+def _digest(server: str) -> str:
+    return hashlib.sha256(server.encode()).hexdigest()[:16]
 
 
 def calls_prefix(model: str) -> str:

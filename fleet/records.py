@@ -141,6 +141,12 @@ class Records:
         async with store_errors():
             return await self.line.calls([("ZCARD", waiting_key(queue)) for queue in queues])
 
+    async def line_of(self, queue: str, first: int, count: int) -> list[str]:
+        """The ids of jobs that wait in a queue, from that place on, as they will be served."""
+        async with store_errors():
+            last = first + count - 1
+            return list(await self.line.call("ZRANGE", waiting_key(queue), first, last))
+
     async def paces(self) -> dict[str, float]:
         """Seconds that a job of each model takes, as seen lately."""
         async with store_errors():

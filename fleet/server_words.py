@@ -2,11 +2,21 @@
 
 from typing import Any
 
-from fleet.errors import ContextExceeded, ModelError, Refused, ServerFailed, ServerLoading
+from fleet.errors import (
+    ContextExceeded,
+    ModelError,
+    Refused,
+    ServerBusy,
+    ServerFailed,
+    ServerLoading,
+)
 
 
-def error_of(body: Any, status: int) -> ModelError:
-    """The error that a llama-server's error body stands for."""
+def error_of(body: Any, status: int, wish_s: float = 0.0) -> ModelError:
+    """The error that a llama-server's error body stands for, or one of a server before it.
+
+    `wish_s` is what its head asks us to wait (`Retry-After`); 0: nothing.
+    """
     error = body.get("error") if isinstance(body, dict) else None
     error = error if isinstance(error, dict) else {"message": str(error or "")}
     message = str(error.get("message") or f"The model's server answered {status}.")
@@ -18,6 +28,8 @@ def error_of(body: Any, status: int) -> ModelError:
         return ContextExceeded(message)
     if status == 503 and "loading" in message.lower():
         return ServerLoading(message)
-    if 400 <= status < 500 and status not in (401, 403, 404, 408, 429):
+    if status == 429 or (status == 503 and wish_s):
+        return ServerBusy(message, retry_after_s=wish_s or None)
+    if 400 <= status < 500 and status not in (401, 403, 404, 408):
         return Refused(message)
     return ServerFailed(message)

@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from fleet.breaker.settings import Breaker
 from fleet.callers import DEFAULT, LOCAL
 from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
@@ -206,6 +207,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     workers: Workers = Workers()
     fallback: Fallback = Fallback()
+    breaker: Breaker = Breaker()
     router: Router = Router()
     webhooks: Webhooks = Webhooks()
     flower: Flower = Flower()

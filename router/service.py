@@ -23,6 +23,7 @@ from fleet.settings import Settings
 from fleet.webhooks.outbox import Outbox
 from router.classifiers import Classifiers
 from router.deciding import Decider
+from router.diverting import Diverter
 from router.standing import Watch
 from router.webhooks.service import delivering
 
@@ -159,7 +160,8 @@ async def _deciding(
         stack.push_async_callback(decider.aclose)
         watch = Watch(ledger, settings)
         router = Router(ledger, decider, watch)
-        for work in (watch.run(), router.ask_shadows()):
+        diverter = Diverter(ledger, watch, settings)
+        for work in (watch.run(), router.ask_shadows(), diverter.run()):
             stack.callback(asyncio.create_task(work).cancel)
         log.info("router ready: %s", ", ".join(settings.catalogue.addressable))
         yield router

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
+from fleet.breaker.reports import shut
 from fleet.errors import StoreUnavailable
 from fleet.ledger import Ledger
 from fleet.process import living_nodes
@@ -20,6 +22,8 @@ class Watch:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self.standing = Standing()
+        #: Models whose servers are left alone, each with the reason.
+        self.broken: Mapping[str, str] = {}
         self._ledger = ledger
         self._catalogue = settings.catalogue
 
@@ -38,7 +42,8 @@ class Watch:
     async def _look(self) -> Standing:
         models = self._catalogue.enabled
         slots: dict[str, int] = {}
-        for node in await living_nodes(self._ledger):
+        nodes = await living_nodes(self._ledger)
+        for node in nodes:
             name, count = node.get("model"), node.get("slots")
             if isinstance(name, str) and isinstance(count, int):
                 slots[name] = slots.get(name, 0) + count
@@ -48,4 +53,5 @@ class Watch:
             model.name: jobs * paces.get(model.name, 0.0) / max(1, slots.get(model.name, 1))
             for model, jobs in zip(models, waiting, strict=True)
         }
-        return Standing(frozenset(slots), waits)
+        self.broken = shut(nodes)
+        return Standing(frozenset(slots), waits, self.broken)

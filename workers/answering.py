@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import aclosing
 from typing import Any
 
-from fleet.errors import CapReached, Refused, StreamCut
+from fleet.errors import CapReached, NotBegunAgain, Refused
 from fleet.events import Event, Kind, fold
 from fleet.insist import insist
 from fleet.job import Job
@@ -76,7 +76,7 @@ class Answering:
         job = running.job
         reason = job.restart_reason or LOST
         if self._after_first_token == "fail":
-            raise StreamCut(f"{reason}; the configuration says not to begin again")
+            raise NotBegunAgain(f"{reason}; the configuration says not to begin again")
         running.attempt.restart(reason)
         return self._backend.stream(job.request, running.generation)
 

@@ -43,6 +43,11 @@ class Backend(Protocol):
         """Whether it goes on with a last message of the assistant's own."""
         ...
 
+    @property
+    def probes(self) -> bool:
+        """Whether it may be asked `probe`; else the next job is what shows whether it is well."""
+        ...
+
     def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
         """Ask for an answer. Under the name `generation` the server keeps it, and goes on when
         nobody listens; without one, closing the iterator stops the model.
@@ -70,6 +75,14 @@ class Backend(Protocol):
 
     async def state(self) -> str:
         """`ok`, `loading`, `down` or `unknown`: what the server says of itself."""
+        ...
+
+    async def probe(self) -> None:
+        """Return if the server generates; cheaply.
+
+        Raises:
+            TryNext: it does not. Refused: it does, but not this.
+        """
         ...
 
     async def aclose(self) -> None:

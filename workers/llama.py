@@ -6,13 +6,14 @@ frees the server's slot.
 """
 
 import json
-import socket
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any
 
 from fleet.catalogue import Model
-from fleet.errors import ServerUnreachable, StreamCut
-from fleet.hosts import is_loopback
+from fleet.errors import ModelError, ServerUnreachable, StreamCut
+from fleet.hosts import server_name
+from fleet.retry_after import wish_of
 from fleet.server_words import error_of
 from workers.backend import Steps
 from workers.control import Control
@@ -23,16 +24,19 @@ from workers.upstream import Reading, Upstream
 KEPT_BYTES = 4 * 1024 * 1024
 #: Connections that may break, one after the other without news, before a kept stream is lost.
 BREAKS_MOST = 3
+#: The smallest question: one token.
+PROBE: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
 
 
 class LlamaServer:
     """One llama-server. `request` is `JobRequest.for_model()`; always asked to stream."""
 
     continues = True
+    probes = True
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._upstream = Upstream(model, lambda body, status, _: error_of(body, status))
+        self._upstream = Upstream(model, _error_of)
         self._control = Control(
             self._upstream.host,
             self._upstream.port,
@@ -42,8 +46,7 @@ class LlamaServer:
         )
         #: Whether it keeps generations; None: not known yet.
         self._keeps: bool | None = None if model.resume else False
-        here = f"{socket.gethostname()} " if is_loopback(self._upstream.host) else ""
-        self._name = here + model.base_url
+        self._name = server_name(model.base_url)
 
     @property
     def server(self) -> str:
@@ -103,6 +106,15 @@ class LlamaServer:
             return "down"
         return {200: "ok", 503: "loading"}.get(status, "unknown")
 
+    async def probe(self) -> None:
+        """See `Backend.probe`. `/health` alone would do for a server that cannot generate."""
+        status, body = await self._control.ask("GET", f"{self._upstream.base}/health")
+        if status != 200:
+            raise _error_of(_told(body), status, {})
+        async with aclosing(self.stream(PROBE)) as steps:
+            async for _ in steps:
+                pass
+
     async def aclose(self) -> None:
         """See `Backend.aclose`."""
         self._upstream.close()
@@ -141,3 +153,14 @@ class LlamaServer:
 
     def _asking_for(self, generation: str, place: int) -> bytes:
         return self._upstream.head("GET", f"/v1/stream?conv_id={generation}&from={place}")
+
+
+def _error_of(body: Any, status: int, headers: Mapping[str, str]) -> ModelError:
+    return error_of(body, status, wish_of(headers))
+
+
+def _told(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

@@ -10,6 +10,7 @@ from typing import Any
 from fleet import __version__
 from fleet.catalogue import Model
 from fleet.errors import ConfigError, ModelError
+from fleet.retry_after import wish_of
 from workers.allowance import Allowance
 from workers.backend import Steps
 from workers.openai_form import to_completion
@@ -23,6 +24,8 @@ class OpenAIApi:
     #: Nothing is kept there, and not every API goes on with the assistant's own words.
     server = ""
     continues = False
+    #: To ask costs money: the next job is the probe.
+    probes = False
 
     def __init__(self, model: Model, allowance: Allowance) -> None:
         if not model.api_key:
@@ -53,7 +56,7 @@ class OpenAIApi:
             str(told.get("message") or ""),
             kind=str(told.get("type") or ""),
             code=str(told.get("code") or ""),
-            retry_after=headers.get("retry-after", ""),
+            wish_s=wish_of(headers),
         )
 
     async def attach(self, generation: str, place: int) -> Steps | None:
@@ -69,6 +72,9 @@ class OpenAIApi:
     async def state(self) -> str:
         """See `Backend.state`: not every API tells."""
         return "unknown"
+
+    async def probe(self) -> None:
+        """See `Backend.probe`: not without a job."""
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""

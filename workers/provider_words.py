@@ -2,10 +2,11 @@
 
 from fleet.catalogue import Model
 from fleet.errors import (
+    Barred,
     ContextExceeded,
     ModelError,
-    NotServed,
     Refused,
+    ServerBusy,
     ServerFailed,
     ServerStalled,
 )
@@ -23,6 +24,8 @@ STATUS = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+#: Too many questions, of ours or of everybody's.
+BUSY = (429, 529)
 #: Codes and words for a prompt that is too long, of several providers.
 TOO_LONG = (
     "context_length_exceeded",
@@ -41,25 +44,28 @@ def error_of(
     *,
     kind: str = "",
     code: str = "",
-    retry_after: str = "",
+    wish_s: float = 0.0,
 ) -> ModelError:
     """The error for an answer with that status, or with an error of that type in a 200.
 
-    `retry_after` is the header: whoever reads the error is told; the plan has other models.
+    `wish_s` is what its head asks us to wait (`Retry-After`); 0: nothing.
     """
     status = STATUS.get(kind, status) if status == 200 else status
     words = f"{kind} {code} {message}".lower()
     said = f"{model.provider} says: {message}" if message else f"{model.provider} answered {status}"
     if status in (401, 403):
-        return NotServed(f"{said} (the key is in {model.api_key_env})")
+        return Barred(f"{said} (the key is in {model.api_key_env})")
     if status == 402 or (status in (400, 429) and any(word in words for word in NO_MONEY)):
-        return NotServed(f"{said} (the account of {model.api_key_env})")
+        return Barred(f"{said} (the account of {model.api_key_env})")
     if status == 404:
-        return NotServed(f"{said} (asked for {model.model!r} there)")
+        return Barred(f"{said} (asked for {model.model!r} there)")
     if status == 413 or (status == 400 and any(word in words for word in TOO_LONG)):
         return ContextExceeded(said)
     if status in (408, 504):
         return ServerStalled(said)
-    if 400 <= status < 500 and status not in (409, 429):
+    if status in BUSY or (status == 503 and wish_s):
+        told = f"{said} (again in {wish_s:.0f} s)" if wish_s else said
+        return ServerBusy(told, retry_after_s=wish_s or None)
+    if 400 <= status < 500 and status != 409:
         return Refused(said)
-    return ServerFailed(f"{said} (again in {retry_after[:40]} s)" if retry_after else said)
+    return ServerFailed(said)

@@ -23,6 +23,7 @@ from fleet.settings import Settings
 from workers.answering import Answering
 from workers.backend import Backend, End
 from workers.generations import Generations
+from workers.guard import Guard
 from workers.next_try import NextTry
 from workers.running import Running, Stop
 
@@ -48,12 +49,14 @@ class Runner:
         owner: str,
         settings: Settings,
         slots: int,
+        guard: Guard,
     ) -> None:
         self._model = model
         self._backend = backend
         self._ledger = ledger
         self._writer = writer
         self._owner = owner
+        self._guard = guard
         self._after_first_token = settings.fallback.after_first_token
         self._next_try = NextTry.of(model, settings)
         known = settings.catalogue.get(model)
@@ -98,14 +101,31 @@ class Runner:
         self._idle.clear()
         try:
             async with self._slots:
-                if self._draining:
+                probe = await self._admitted()
+                if probe is None:
                     await self._pass_on()
                 elif claim := await self._claim():
-                    await self._see_to(claim)
+                    await self._see_to(claim, probe)
+                else:
+                    self._guard.unused(probe)
         finally:
             self._busy -= 1
             if not self._busy:
                 self._idle.set()
+
+    async def _admitted(self) -> str | None:
+        """Whether a job may be taken now: None if not; a name if it will be the breaker's probe.
+
+        Who finds the breaker open waits a moment before the message is passed on: it would
+        come back at once where no other worker is.
+        """
+        if self._draining:
+            return None
+        probe = await self._guard.admit()
+        if probe is None:
+            await self._guard.hold()
+            probe = None if self._draining else await self._guard.admit()
+        return probe
 
     async def _pass_on(self) -> None:
         """The message that woke us is for somebody else."""
@@ -130,6 +150,7 @@ class Runner:
     def drain(self) -> None:
         """Begin nothing any more."""
         self._draining = True
+        self._guard.stir()
 
     def stop_all(self, reason: Stop) -> None:
         """Stop every stream of this process."""
@@ -163,9 +184,9 @@ class Runner:
             if not self._claiming:
                 self._stopped_meanwhile.clear()
 
-    async def _see_to(self, claim: Claim) -> None:
+    async def _see_to(self, claim: Claim, probe: str) -> None:
         job = claim.job
-        running = Running(claim, self._writer.open(job))
+        running = Running(claim, self._writer.open(job), probe)
         self._running[job.id, job.attempt] = running
         self._generations.use(running.generation)
         whole = False
@@ -188,7 +209,8 @@ class Runner:
                 if not running.streaming:
                     raise TimeoutError
                 try:
-                    end = await self._stream(running)
+                    with self._guard.listening(running):
+                        end = await self._stream(running)
                 finally:
                     running.streaming = False
         except TimeoutError:
@@ -212,6 +234,9 @@ class Runner:
             async for step in steps:
                 if step.pieces:
                     add(step.pieces, step.place)
+                    if running.probe:
+                        self._guard.well(running.probe)
+                        running.probe = ""
                 if step.end:
                     return step.end
         raise FleetFault("The backend ended without an end.")

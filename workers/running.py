@@ -19,11 +19,14 @@ class Stop(Enum):
 class Running:
     """A job that this process runs."""
 
-    def __init__(self, claim: Claim, attempt: AttemptLog) -> None:
+    def __init__(self, claim: Claim, attempt: AttemptLog, probe: str = "") -> None:
         self.job = claim.job
         #: What the model server calls the answer, if it keeps it.
         self.generation = claim.job.generation
         self.attempt = attempt
+        #: What the server's breaker calls this attempt, if it is to show whether the server is
+        #: well; empty once it has shown it.
+        self.probe = probe
         self.stopped_by: Stop | None = None
         self.scope = asyncio.timeout(max(claim.seconds_left, 0.0))
         #: Whether the model is being asked; before and after, there is nothing to interrupt.

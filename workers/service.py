@@ -5,13 +5,14 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
+from fleet.breaker.store import Breakers
 from fleet.catalogue import Model
 from fleet.dispatch import Dispatcher
 from fleet.insist import insist
 from fleet.journal import Writer
 from fleet.ledger import Ledger, connect
 from fleet.listener import Callback, Listener
-from fleet.names import CANCELS_CHANNEL, RUN_TASK
+from fleet.names import BREAKERS_CHANNEL, CANCELS_CHANNEL, RUN_TASK
 from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.reaper import reap_for_ever
@@ -19,6 +20,8 @@ from fleet.settings import Settings
 from fleet.webhooks.outbox import Outbox
 from workers.allowance import Allowance
 from workers.backend import Backend
+from workers.guard import Guard
+from workers.health import ServerState
 from workers.runner import Runner
 from workers.running import Stop
 
@@ -46,14 +49,20 @@ async def serve(
         writer = Writer(ledger)
         writer.start()
         stack.push_async_callback(writer.stop)
-        runner = Runner(model.name, backend, ledger, writer, node, settings, slots)
+        breakers = Breakers(line, settings.breaker.rules)
+        guard = Guard(model, backend, breakers, enabled=settings.breaker.enabled)
+        runner = Runner(model.name, backend, ledger, writer, node, settings, slots, guard)
         runner.start()
         stack.push_async_callback(runner.stop_looking)
         listener = Listener(settings)
         await listener.start()
         stack.push_async_callback(listener.stop)
         await insist(lambda: listener.add(CANCELS_CHANNEL, _canceller(runner)))
-        state = ServerState(backend)
+        if settings.breaker.enabled:
+            await insist(lambda: listener.add(BREAKERS_CHANNEL, guard.heard))
+        await guard.start()
+        stack.push_async_callback(guard.stop)
+        state = ServerState(backend, guard, runner)
         heartbeat = Heartbeat(
             ledger,
             node,
@@ -63,6 +72,7 @@ async def serve(
                 "slots": slots,
                 "active": runner.active,
                 "server": state.last,
+                **guard.report(),
             },
         )
         await state.look()
@@ -70,7 +80,8 @@ async def serve(
         stack.push_async_callback(heartbeat.stop)
         loops = [
             asyncio.create_task(_renew(runner, settings.workers.lease_s / 3), name="leases"),
-            asyncio.create_task(state.watch(heartbeat), name="server-state"),
+            asyncio.create_task(state.watch(guard.news), name="server-state"),
+            asyncio.create_task(_beat_on(guard.news, heartbeat), name="news"),
             asyncio.create_task(reap_for_ever(ledger, outbox), name="reaper"),
         ]
         stack.callback(lambda: [task.cancel() for task in loops])
@@ -94,36 +105,20 @@ def make_backend(model: Model, ledger: Ledger) -> Backend:
     return LlamaServer(model)
 
 
-class ServerState:
-    """What the model's server last said of itself."""
-
-    #: Seconds between two looks: while it is fine, and while it is not.
-    CALM_S, WORRIED_S = 5.0, 0.5
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.last = "unknown"
-
-    async def look(self) -> bool:
-        """Ask the server; returns whether its state has changed."""
-        before, self.last = self.last, await self._backend.state()
-        return before != self.last
-
-    async def watch(self, heartbeat: Heartbeat) -> None:
-        """Keep looking; report at once when something changes."""
-        while True:
-            await asyncio.sleep(self.CALM_S if self.last in ("ok", "unknown") else self.WORRIED_S)
-            if await self.look():
-                log.info("model server is %s", self.last)
-                await heartbeat.beat()
-
-
 def _canceller(runner: Runner) -> Callback:
     def on_message(job_id: str | None) -> None:
         if job_id is not None:  # after a reconnect the leases tell who was cancelled meanwhile
             runner.stop(job_id, Stop.LOST)
 
     return on_message
+
+
+async def _beat_on(news: asyncio.Event, heartbeat: Heartbeat) -> None:
+    """Report what is new at once."""
+    while True:
+        await news.wait()
+        news.clear()
+        await heartbeat.beat()
 
 
 async def _renew(runner: Runner, every_s: float) -> None:

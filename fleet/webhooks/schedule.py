@@ -1,9 +1,9 @@
 """What follows a try: the end, or a pause and the next one. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
+from fleet.retry_after import wished_s
 from fleet.webhooks.settings import Webhooks
 
 #: Each pause is so many times as long as the one before.
@@ -45,15 +45,3 @@ def next_try(
     if answer.status in BUSY:
         pause = max(pause, min(wished_s(answer.retry_after, now), rules.longest_pause_s))
     return pause
-
-
-def wished_s(retry_after: str, now: datetime) -> float:
-    """The seconds that a header `Retry-After` asks for, by number or by date; 0 if none."""
-    text = retry_after.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:10])
-    try:
-        when = parsedate_to_datetime(text)
-    except ValueError:
-        return 0.0
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())

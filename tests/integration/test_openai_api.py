@@ -14,11 +14,12 @@ import pytest
 
 from fleet.catalogue import Model
 from fleet.errors import (
+    Barred,
     CapReached,
     ConfigError,
     ContextExceeded,
     ModelError,
-    NotServed,
+    ServerBusy,
     ServerFailed,
     ServerUnreachable,
 )
@@ -134,11 +135,11 @@ async def test_what_providers_add_to_openais_form_is_understood() -> None:
 @pytest.mark.parametrize(
     ("status", "error", "expected", "told"),
     [
-        ("401 No", {"message": "Incorrect API key"}, NotServed, "the key is in OPENAI_API_KEY"),
-        ("429 No", {"message": "Wait"}, ServerFailed, "localhost says: Wait (again in 9 s)"),
-        ("429 No", {"message": "x", "code": "insufficient_quota"}, NotServed, "the account"),
+        ("401 No", {"message": "Incorrect API key"}, Barred, "the key is in OPENAI_API_KEY"),
+        ("429 No", {"message": "Wait"}, ServerBusy, "localhost says: Wait (again in 9 s)"),
+        ("429 No", {"message": "x", "code": "insufficient_quota"}, Barred, "the account"),
         ("400 No", {"message": "x", "code": "context_length_exceeded"}, ContextExceeded, "x"),
-        ("404 No", {"message": "no model"}, NotServed, "asked for 'gpt-4o' there"),
+        ("404 No", {"message": "no model"}, Barred, "asked for 'gpt-4o' there"),
         ("502 No", "<html>", ServerFailed, "localhost answered 502"),
     ],
 )

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.errors import ContextExceeded, Refused, ServerFailed, ServerLoading, StreamCut
+from fleet.errors import (
+    ContextExceeded,
+    Refused,
+    ServerBusy,
+    ServerFailed,
+    ServerLoading,
+    StreamCut,
+)
 from fleet.events import Piece
 from fleet.server_words import error_of
 from workers.backend import End
@@ -81,7 +88,7 @@ def test_a_chunk_that_is_none_is_the_servers_fault(payload: bytes) -> None:
         (400, {"message": "bad grammar"}, Refused),
         (401, {"message": "bad key"}, ServerFailed),
         (404, {"message": "no such model"}, ServerFailed),
-        (429, {"message": "slow down"}, ServerFailed),
+        (429, {"message": "slow down"}, ServerBusy),
         (500, {"message": "out of memory"}, ServerFailed),
         (503, {"message": "Loading model"}, ServerLoading),
     ],

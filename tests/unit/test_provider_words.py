@@ -4,10 +4,11 @@ import pytest
 
 from fleet.catalogue import Model
 from fleet.errors import (
+    Barred,
     ContextExceeded,
     ModelError,
-    NotServed,
     Refused,
+    ServerBusy,
     ServerFailed,
     ServerStalled,
 )
@@ -22,14 +23,14 @@ GPT = Model.model_validate(
 @pytest.mark.parametrize(
     ("status", "kind", "code", "message", "error"),
     [
-        (401, "authentication_error", "", "invalid key", NotServed),
-        (403, "permission_error", "", "not yours", NotServed),
-        (402, "billing_error", "", "pay", NotServed),
-        (404, "not_found_error", "", "model: gpt-9", NotServed),
-        (400, "invalid_request_error", "", "Your credit balance is too low", NotServed),
-        (429, "insufficient_quota", "insufficient_quota", "no quota", NotServed),
-        (429, "rate_limit_error", "", "slow down", ServerFailed),
-        (529, "overloaded_error", "", "Overloaded", ServerFailed),
+        (401, "authentication_error", "", "invalid key", Barred),
+        (403, "permission_error", "", "not yours", Barred),
+        (402, "billing_error", "", "pay", Barred),
+        (404, "not_found_error", "", "model: gpt-9", Barred),
+        (400, "invalid_request_error", "", "Your credit balance is too low", Barred),
+        (429, "insufficient_quota", "insufficient_quota", "no quota", Barred),
+        (429, "rate_limit_error", "", "slow down", ServerBusy),
+        (529, "overloaded_error", "", "Overloaded", ServerBusy),
         (500, "api_error", "", "", ServerFailed),
         (504, "timeout_error", "", "late", ServerStalled),
         (408, "", "", "late", ServerStalled),
@@ -38,9 +39,9 @@ GPT = Model.model_validate(
         (400, "", "context_length_exceeded", "maximum is 8", ContextExceeded),
         (400, "invalid_request_error", "", "tools: bad", Refused),
         (422, "", "", "bad", Refused),
-        (200, "overloaded_error", "", "Overloaded", ServerFailed),
-        (200, "rate_limit_error", "", "slow down", ServerFailed),
-        (200, "authentication_error", "", "revoked", NotServed),
+        (200, "overloaded_error", "", "Overloaded", ServerBusy),
+        (200, "rate_limit_error", "", "slow down", ServerBusy),
+        (200, "authentication_error", "", "revoked", Barred),
         (200, "", "", "something", ServerFailed),
     ],
 )
@@ -59,5 +60,11 @@ def test_messages_name_the_provider_and_the_cure() -> None:
     unknown = error_of(GPT, 404, "no such model")
     assert unknown.message == "api.openai.com says: no such model (asked for 'gpt-4o' there)"
     assert error_of(GPT, 500, "").message == "api.openai.com answered 500"
-    busy = error_of(CLAUDE, 429, "slow down", retry_after="7")
+    busy = error_of(CLAUDE, 429, "slow down", wish_s=7)
     assert busy.message == "Anthropic's API says: slow down (again in 7 s)"
+    assert busy.retry_after_s == 7
+
+
+def test_a_503_that_names_a_time_is_busy_and_one_that_does_not_has_failed() -> None:
+    assert type(error_of(CLAUDE, 503, "later", wish_s=7)) is ServerBusy
+    assert type(error_of(CLAUDE, 503, "later")) is ServerFailed

@@ -11,10 +11,11 @@ import pytest
 
 from fleet.errors import InvalidRequest
 from fleet.job import TERMINAL, Status
+from fleet.retry_after import wished_s
 from fleet.webhooks.addresses import allowed
 from fleet.webhooks.delivery import Delivery
 from fleet.webhooks.event import event_body, event_id, event_type
-from fleet.webhooks.schedule import Answer, next_try, pause_s, wished_s
+from fleet.webhooks.schedule import Answer, next_try, pause_s
 from fleet.webhooks.settings import Webhooks
 from fleet.webhooks.signing import secret_of, signed_headers
 from fleet.webhooks.target import LONGEST, read_target

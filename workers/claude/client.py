@@ -19,6 +19,7 @@ from fleet.errors import (
     ServerUnreachable,
     StreamCut,
 )
+from fleet.retry_after import wish_of
 from workers.allowance import Allowance
 from workers.backend import Step, Steps
 from workers.claude.decoder import MessageDecoder
@@ -32,6 +33,8 @@ class Claude:
     #: Nothing is kept there, and the last message must be the user's.
     server = ""
     continues = False
+    #: To ask costs money: the next job is the probe.
+    probes = False
 
     def __init__(self, model: Model, allowance: Allowance) -> None:
         key = model.api_key
@@ -81,7 +84,7 @@ class Claude:
             error.api_message or error.message,
             kind=error.type or "",
             code=error.error_code or "",
-            retry_after=error.response.headers.get("retry-after", ""),
+            wish_s=wish_of(error.response.headers),
         )
 
     async def attach(self, generation: str, place: int) -> Steps | None:
@@ -97,6 +100,9 @@ class Claude:
     async def state(self) -> str:
         """See `Backend.state`: asking costs money, so it is not asked."""
         return "unknown"
+
+    async def probe(self) -> None:
+        """See `Backend.probe`: not without a job."""
 
     async def aclose(self) -> None:
         """See `Backend.aclose`."""

@@ -1,0 +1,1 @@
+"""When a model's server is left alone, and when it is asked again."""
