@@ -566,10 +566,18 @@ class Ledger(Records):
             job_id, Status.EXPIRED, EXPIRED_EVENT, UNENDED, only_past_deadline=True
         )
 
-    async def fail(self, job_id: str, error: dict[str, Any], allowed: str = WAITING) -> None:
-        """End a job that no plan can be made for, or (`UNENDED`) that nobody can go on with."""
-        event = event_data(Kind.FAILED, error=error, tried=[])
-        fields = ("error", json.dumps(error))
+    async def fail(
+        self,
+        job_id: str,
+        error: dict[str, Any],
+        allowed: str = WAITING,
+        tried: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """End a job that no plan can be made for, that no model is asked for (`tried`: all that
+        were tried), or (`UNENDED`) that nobody can go on with.
+        """
+        event = event_data(Kind.FAILED, error=error, tried=tried)
+        fields = ("error", json.dumps(error), *(("tried", json.dumps(tried)) if tried else ()))
         await self._close(job_id, Status.FAILED, event, allowed, fields=fields)
 
     async def _close(

@@ -4,20 +4,22 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from fleet.errors import StoreUnavailable
+from fleet.errors import AllModelsUnavailable, StoreUnavailable
 from fleet.job import Job
 from fleet.ledger import Ledger
 from fleet.names import NODE_TTL_S
 from fleet.settings import Settings
-from router.elsewhere import Left, ways_on
+from router.elsewhere import Left, last_words, ways_on
 from router.standing import EVERY_S, Watch
 
 log = logging.getLogger(__name__)
 
 #: Jobs of one line that are looked at in one go.
 LOOK_MOST = 500
+#: A job without a way on that is not seen for so long beyond its patience has left its line.
+FORGOTTEN_S = 60.0
 
 
 class Diverter:
@@ -26,6 +28,9 @@ class Diverter:
     Those are the models whose breakers are open, and those without a living worker for so long
     that it is no restart. Any number of routers may look at once: a move is made where the job
     still stands as it was read. Coming back needs nothing: new plans name the model again.
+
+    A job with no way on waits, for `[breaker] patience_s` if every server of its plan is left
+    alone, and for as long as its deadline allows if one is loading, or lacks its workers.
     """
 
     def __init__(
@@ -42,6 +47,9 @@ class Diverter:
         self._clock = clock
         #: When each model had a living worker last, as far as this process knows.
         self._served = {model.name: clock() for model in settings.catalogue.models}
+        self._patience_s = settings.breaker.patience_s
+        #: When a job was first seen to have no way on.
+        self._stuck: dict[str, float] = {}
         #: Where the next look into a line begins: before it stand jobs that have nowhere to go.
         self._from: dict[str, int] = {}
 
@@ -58,10 +66,10 @@ class Diverter:
 
     async def look(self) -> int:
         """Move what can be moved now, of each line up to `LOOK_MOST` jobs; how many were."""
-        moved = 0
-        for model, left in self._left_alone().items():
-            moved += await self._empty(model, left)
-        return moved
+        left = self._left_alone()
+        now, oldest = self._clock(), self._patience_s + FORGOTTEN_S
+        self._stuck = {job: since for job, since in self._stuck.items() if now - since < oldest}
+        return sum([await self._empty(model, left) for model in left])
 
     def _left_alone(self) -> dict[str, Left]:
         alive = self._watch.standing.alive
@@ -81,7 +89,7 @@ class Diverter:
         standing = self._watch.standing
         return name in (standing.alive or ()) and name not in standing.shut
 
-    async def _empty(self, name: str, left: Left) -> int:
+    async def _empty(self, name: str, left: Mapping[str, Left]) -> int:
         model = self._catalogue.get(name)
         if model is None:
             return 0
@@ -89,17 +97,29 @@ class Diverter:
         waiting = await self._ledger.line_of(model.queue, first, LOOK_MOST)
         moved = 0
         for job in await self._ledger.summaries(waiting):
-            moved += await self._move(job, left)
+            moved += await self._move(job, left) or await self._end(job, left)
         if len(waiting) == LOOK_MOST:
             self._from[name] = first + len(waiting) - moved
         if moved:
-            log.warning("%s jobs that waited for %s go elsewhere: %s", moved, name, left.why)
+            log.warning("%s jobs wait no more for %s: %s", moved, name, left[name].why)
         return moved
 
-    async def _move(self, job: Job, left: Left) -> bool:
+    async def _move(self, job: Job, left: Mapping[str, Left]) -> bool:
         if job.streamed and self._keep_halves:
             return False  # no other model goes on with it
-        for how in ways_on(job, left, self._serves):
+        for how in ways_on(job, left[job.model], self._serves):
             if await self._ledger.divert(job, how):
                 return True
         return False
+
+    async def _end(self, job: Job, left: Mapping[str, Left]) -> bool:
+        """Say that nobody could answer, if that is so for too long."""
+        hope = (name in self._watch.loading or self._serves(name) for name in job.plan)
+        if not left[job.model].workers or any(hope):
+            self._stuck.pop(job.id, None)
+            return False
+        if self._clock() - self._stuck.setdefault(job.id, self._clock()) < self._patience_s:
+            return False
+        tried = last_words(job, left)
+        await self._ledger.fail(job.id, AllModelsUnavailable(tried).as_dict(), tried=tried)
+        return True

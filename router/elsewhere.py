@@ -1,7 +1,8 @@
 """Where a job goes that waits for a model which nobody asks. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fleet.errors import BreakerOpen, ServerUnreachable, TryLater, codes_of
 from fleet.job import HandOver, Job
@@ -16,12 +17,12 @@ class Left:
 
     why: str
     #: Whether it has workers, who leave its server alone.
-    workers: bool
+    workers: bool = True
 
-    @property
-    def code(self) -> str:
-        """What the job's record says of it."""
-        return (BreakerOpen if self.workers else ServerUnreachable).code
+    def failure(self, model: str, attempt: int) -> dict[str, Any]:
+        """What a job's record says of it."""
+        code = (BreakerOpen if self.workers else ServerUnreachable).code
+        return {"model": model, "attempt": attempt, "code": code, "message": self.why}
 
 
 def ways_on(job: Job, left: Left, serves: Callable[[str], bool]) -> list[HandOver]:
@@ -30,19 +31,15 @@ def ways_on(job: Job, left: Left, serves: Callable[[str], bool]) -> list[HandOve
     asked. Each way is noted as a failure of that model, so a job does not go round for ever.
     """
     failed = {failure["model"]: failure["code"] for failure in job.tried}
-    later = [
-        step
-        for step in range(job.step + 1, len(job.plan))
-        if failed.get(job.plan[step], TryLater.code) in PASSING
-    ]
-    earlier = [step for step in range(job.step) if job.plan[step] not in failed]
-    failure = {
-        "model": job.model,
-        "attempt": job.attempt,
-        "code": left.code,
-        "message": left.why,
-    }
+    hopeless = {name for name, code in failed.items() if code not in PASSING}
+    later = [i for i in range(job.step + 1, len(job.plan)) if job.plan[i] not in hopeless]
+    earlier = [i for i in range(job.step) if job.plan[i] not in failed]
     reason = f"{job.model} is not asked for now: {left.why}"
-    tried = [*job.tried, failure]
-    steps = [step for step in (*later, *earlier) if serves(job.plan[step])]
-    return [HandOver(step, reason, tried) for step in steps]
+    tried = [*job.tried, left.failure(job.model, job.attempt)]
+    return [HandOver(step, reason, tried) for step in (*later, *earlier) if serves(job.plan[step])]
+
+
+def last_words(job: Job, left: Mapping[str, Left]) -> list[dict[str, Any]]:
+    """All that was tried for a job that has no way on, with the models that are left alone."""
+    failures = [left[name].failure(name, job.attempt) for name in job.plan if name in left]
+    return [*job.tried, *(each for each in failures if each not in job.tried)]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from fleet.breaker.reports import shut
+from fleet.breaker.reports import loading, shut
 from fleet.errors import StoreUnavailable
 from fleet.ledger import Ledger
 from fleet.process import living_nodes
@@ -22,8 +22,9 @@ class Watch:
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self.standing = Standing()
-        #: Models whose servers are left alone, each with the reason.
+        #: Models whose servers are left alone, each with the reason; those that are loading.
         self.broken: Mapping[str, str] = {}
+        self.loading: frozenset[str] = frozenset()
         self._ledger = ledger
         self._catalogue = settings.catalogue
 
@@ -53,5 +54,5 @@ class Watch:
             model.name: jobs * paces.get(model.name, 0.0) / max(1, slots.get(model.name, 1))
             for model, jobs in zip(models, waiting, strict=True)
         }
-        self.broken = shut(nodes)
+        self.broken, self.loading = shut(nodes), loading(nodes)
         return Standing(frozenset(slots), waits, self.broken)

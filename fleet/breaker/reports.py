@@ -15,6 +15,11 @@ def shut(nodes: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     return {name: told[0] for name, told in reasons.items() if all(told)}
 
 
+def loading(nodes: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The models of which some worker's server is loading."""
+    return frozenset(str(node["model"]) for node in nodes if node.get("server") == "loading")
+
+
 def phase(nodes: Iterable[Mapping[str, Any]]) -> str:
     """The phase of a model by its workers: where they have several servers, the best one's."""
     told = {str(node.get("breaker", Phase.CLOSED)) for node in nodes}

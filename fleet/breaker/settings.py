@@ -26,6 +26,8 @@ class Breaker(Strict):
     #: The longest pause that a provider may wish for (`Retry-After`), and the one after it has
     #: refused our key, our account or the model.
     longest_wish_s: Pause = 300.0
+    #: How long a job waits for models of which none is asked, before it fails.
+    patience_s: Annotated[float, Field(ge=0)] = 30.0
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

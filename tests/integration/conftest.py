@@ -26,6 +26,10 @@ drain_s = 0.5
 [fallback]
 rounds = 1
 
+# Tests here make servers fail one after the other, and want to see each asked.
+[breaker]
+enabled = false
+
 [api.aliases]
 "gpt-4o" = "auto"
 "openai/gpt-4o-mini" = "fast"
@@ -100,7 +104,11 @@ def with_claude(folder: Path, claude: str) -> Iterator[tuple[Stack, Fake, Fake]]
     local.start()
     api.start()
     entries = MODEL.format(name="fast", url=local.url, slots=4, context=4096)
-    config = "[fallback]\nrounds = 1\n" + entries + claude.format(url=api.url)
+    config = (
+        "[fallback]\nrounds = 1\n[breaker]\nenabled = false\n"
+        + entries
+        + claude.format(url=api.url)
+    )
     stack = Stack(folder, valkey.url, config, FLEET_MODELS__CLAUDE__ENABLED="true")
     stack.start_api()
     stack.start_router()

@@ -84,8 +84,8 @@ def test_claude_answers_when_the_local_models_fail_and_only_up_to_its_cap(
     ("mode", "status", "code"),
     [
         ({"fail": 401}, "failed", "not_served"),
-        ({"fail": 429, "retry_after": 1}, "failed", "server_failed"),
-        ({"fail": 529}, "failed", "server_failed"),
+        ({"fail": 429, "retry_after": 1}, "failed", "server_busy"),
+        ({"fail": 529}, "failed", "server_busy"),
         ({"fail": 400}, "failed", "refused"),
         ({"noend": 1}, "failed", "stream_cut"),
         ({"error_event": 2}, "failed", "server_failed"),

@@ -126,6 +126,8 @@ class LedgerMachine(RuleBasedStateMachine):
         #: Jobs that routers hold or held, with the names of their claims; and workers' attempts.
         self.decisions: list[tuple[str, Job]] = []
         self.attempts: list[Held] = []
+        #: Jobs as routers have seen them stand in a model's line.
+        self.waiting: list[Job] = []
         #: Tries of deliveries, under way or over.
         self.tries: list[Delivery] = []
         self.numbers = 0
@@ -453,6 +455,37 @@ class LedgerMachine(RuleBasedStateMachine):
                 known.paused = True
             else:
                 self.model.join(known, known.model, front=stays)
+        self.checked()
+
+    # Routers, for jobs that wait where nobody asks the model.
+
+    @move(weight=2, model=st.sampled_from(("fast", "tool")))
+    def look_into_a_line(self, model: str) -> None:
+        ids = self.do(self.ledger.line_of(model, 0, 3))
+        assert ids == self.seen.lines[model][:3]
+        self.waiting += self.do(self.ledger.summaries(ids))
+
+    @move(weight=3, pick=pick, times=times)
+    def divert(self, pick: int, times: int) -> None:
+        """What was read of it may be long ago."""
+        if not (waiting := [job for job in self.waiting if len(job.plan) > 1]):
+            return
+        job = picked(waiting, pick)
+        known = self.model.jobs[job.id]
+        how = HandOver(1 - job.plan.index(job.model), "why", [])
+        other = job.plan[how.step]
+        free = known.status is Status.ROUTED or (
+            known.status is Status.RUNNING and known.lease is Lease.OVER
+        )
+        stands = known.line == job.model and len(known.log) == job.seq
+        may = free and stands and len(self.model.line(other)) < QUEUE_JOBS
+        for again in range(times):
+            assert self.do(self.ledger.divert(job, how)) == (may and not again)
+        if may:
+            known.status, known.lease, known.generation = Status.ROUTED, Lease.NONE, ""
+            known.model, known.moved = other, True
+            known.log.append(("routed", other))
+            self.model.join(known, other, front=False)
         self.checked()
 
     # Whoever does not run the job.
