@@ -97,7 +97,8 @@ class Diverter:
         waiting = await self._ledger.line_of(model.queue, first, LOOK_MOST)
         moved = 0
         for job in await self._ledger.summaries(waiting):
-            moved += await self._move(job, left) or await self._end(job, left)
+            if job.model == name:
+                moved += await self._move(job, left)
         if len(waiting) == LOOK_MOST:
             self._from[name] = first + len(waiting) - moved
         if moved:
@@ -107,18 +108,19 @@ class Diverter:
     async def _move(self, job: Job, left: Mapping[str, Left]) -> bool:
         if job.streamed and self._keep_halves:
             return False  # no other model goes on with it
-        for how in ways_on(job, left[job.model], self._serves):
+        ways = ways_on(job, left[job.model], self._serves)
+        for how in ways:
             if await self._ledger.divert(job, how):
                 return True
-        return False
-
-    async def _end(self, job: Job, left: Mapping[str, Left]) -> bool:
-        """Say that nobody could answer, if that is so for too long."""
-        hope = (name in self._watch.loading or self._serves(name) for name in job.plan)
-        if not left[job.model].workers or any(hope):
+        if ways or not left[job.model].workers or self._watch.loading.intersection(job.plan):
             self._stuck.pop(job.id, None)
             return False
-        if self._clock() - self._stuck.setdefault(job.id, self._clock()) < self._patience_s:
+        return await self._end(job, left)
+
+    async def _end(self, job: Job, left: Mapping[str, Left]) -> bool:
+        """Say that nobody could answer, if that has been so for too long."""
+        now = self._clock()
+        if now - self._stuck.setdefault(job.id, now) < self._patience_s:
             return False
         tried = last_words(job, left)
         await self._ledger.fail(job.id, AllModelsUnavailable(tried).as_dict(), tried=tried)
