@@ -1,7 +1,8 @@
 """This process' copy of a server's breaker, and what it has to tell of that server.
 
-Failures are told at once; successes only while there is a failure to forget, some together. So
-a server that is well costs Redis nothing, and nobody who has something to tell waits for Redis.
+Failures are told at once; successes only while there is a failure to forget, and with the next
+failure. What happens while Redis is being told goes out together. So a server that is well costs
+Redis nothing, and nobody who has something to tell waits for Redis.
 While Redis is away the copy stays as it is.
 """
 
@@ -19,8 +20,6 @@ from fleet.names import breaker_key
 
 log = logging.getLogger(__name__)
 
-#: Successes are gathered for so long before they are told, seconds.
-GATHER_S = 0.1
 #: Events that may wait to be told.
 UNTOLD_MOST = 1_000
 
@@ -74,7 +73,7 @@ class Copy:
         if isinstance(event, Failed) and not event.probe and not self.closed:
             return  # whoever opened it knew
         if self._well:
-            self._note(Well(self._well))
+            self._note(Well(self._well, earlier=True))
             self._well = 0
         self._note(event)
 
@@ -82,8 +81,6 @@ class Copy:
         """Tell Redis what happens, in its order; what it does not take is not kept."""
         while True:
             events = [await self._untold.get()]
-            if isinstance(events[0], Well) and not events[0].probe:
-                await asyncio.sleep(GATHER_S)
             while not self._untold.empty():
                 events.append(self._untold.get_nowait())
             try:
@@ -136,8 +133,8 @@ def _together(events: list[Event]) -> list[Event]:
     gathered: list[Event] = []
     for event in events:
         last = gathered[-1] if gathered else None
-        if isinstance(event, Well) and isinstance(last, Well) and event.probe == last.probe:
-            gathered[-1] = replace(last, count=last.count + event.count)
+        if isinstance(last, Well) and event == replace(last, count=1):
+            gathered[-1] = replace(last, count=last.count + 1)
         else:
             gathered.append(event)
     return gathered

@@ -90,6 +90,8 @@ class Well:
     """Answers that came as they should."""
 
     count: int = 1
+    #: Whether they came before whatever is known: nobody needed to hear of them then.
+    earlier: bool = False
     #: The probe that one of them was; empty: none.
     probe: str = ""
 
@@ -165,8 +167,9 @@ def after(state: State, event: Event, now: int, rules: Rules, luck: float = 0.0)
 def _noted(state: State, event: Event, now: int, rules: Rules, luck: float) -> State:
     """A closed breaker hears of answers."""
     match event:
-        case Well(count):
-            seen = state.outcomes + GOOD * min(count, rules.window)
+        case Well(count, earlier):
+            good = GOOD * min(count, rules.window)
+            seen = good + state.outcomes if earlier else state.outcomes + good
             return replace(state, outcomes=seen[-rules.window :])
         case Failed(reason):
             seen = (state.outcomes + BAD)[-rules.window :]

@@ -80,7 +80,11 @@ class House:
         keys = list(self.redis.scan_iter("fleet:breaker:*"))
         if keys:
             self.redis.delete(*keys)
-        wait_until(lambda: self.model("gpt")["breaker"] == "closed", "gpt is asked again", 20)
+        self.until_breaker("closed", "gpt")
+        wait_until(self._all_are_asked, "routers have heard of it", 10)
+
+    def _all_are_asked(self) -> bool:
+        return all(self.ended(model=name)["model"] == name for name in ("fast", "tool", "gpt"))
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +207,9 @@ def test_a_server_that_fails_every_second_time_is_left_alone_for_a_while(house: 
     while house.model()["breaker"] == "closed":
         seen += 1
         assert seen <= 20, "it never opened"
-        house.ended("Well [[fake n=1]]", model="fast")
-        house.ended("Not so well [[fake fail=500]]", model="fast")
+        assert house.ended("Well [[fake n=1]]", model="fast")["tried"] == []
+        house.fast.control(fail=500, times=1)
+        house.ended("Not so well [[fake n=1]]", model="fast")
     assert seen >= 4
     house.until_breaker("closed")  # its probe goes well
 

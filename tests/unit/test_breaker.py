@@ -47,7 +47,7 @@ PROBE_MS = 5_000
 
 tokens = st.sampled_from(("", "a", "b"))
 events = st.one_of(
-    st.builds(Well, st.integers(0, 30), tokens),
+    st.builds(Well, st.integers(0, 30), st.booleans(), tokens),
     st.builds(Failed, st.just("it broke"), tokens),
     st.builds(Told, st.just("wait"), st.sampled_from((None, 0, 7_000, 10**9)), tokens),
     st.builds(Loading, tokens.filter(bool)),
@@ -123,6 +123,7 @@ def test_successes_alone_never_open_it(counts: list[int], now: int) -> None:
 def test_it_opens_on_failures_one_after_the_other_and_a_success_begins_the_count_again() -> None:
     assert run(BAD, BAD).phase is Phase.CLOSED
     assert run(BAD, BAD, Well(), BAD, BAD).phase is Phase.CLOSED
+    assert run(BAD, BAD, Well(9, earlier=True), BAD).phase is Phase.OPEN
     opened = run(BAD, BAD, BAD, now=100)
     assert (opened.phase, opened.reason, opened.until) == (Phase.OPEN, "it broke", 1_100)
 
