@@ -88,7 +88,7 @@ def test_claude_answers_when_the_local_models_fail_and_only_up_to_its_cap(
         ({"fail": 529}, "failed", "server_busy"),
         ({"fail": 400}, "failed", "refused"),
         ({"noend": 1}, "failed", "stream_cut"),
-        ({"error_event": 2}, "failed", "server_failed"),
+        ({"error_event": 2}, "failed", "server_busy"),
         ({"cut": 2}, "failed", "stream_cut"),
         ({"stall": 2}, "failed", "server_stalled"),
     ],

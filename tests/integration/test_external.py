@@ -212,7 +212,7 @@ def test_what_a_cache_had_is_counted_and_paid_as_such(fleet: External) -> None:
         ({"fail": 429, "retry_after": 7}, "server_busy"),
         ({"refuse": 1}, "server_unreachable"),
         ({"context": 1}, "context_exceeded"),
-        ({"error_event": 2}, "server_failed"),
+        ({"error_event": 2}, "server_busy"),
         ({"cut": 2}, "stream_cut"),
         ({"noend": 1}, "stream_cut"),
         ({"malformed": 1}, "stream_cut"),
@@ -342,6 +342,7 @@ def test_health_says_why_a_model_is_off_and_is_no_worse_for_it(fleet: External) 
         "active": 0,
         "server": "unknown",
         "queued": 0,
+        "breaker": "closed",
         "off": "no RESTING_API_KEY, or `enabled = false`",
     }
     assert "off" not in report["models"]["claude"]
