@@ -13,7 +13,10 @@ def error_of(body: Any, status: int) -> ModelError:
     kind = error.get("type")
     if kind == "exceed_context_size_error":
         size, room = error.get("n_prompt_tokens"), error.get("n_ctx")
-        return ContextExceeded(f"The prompt has {size} tokens, the model's context {room}.")
+        needs = size if isinstance(size, int) else 0
+        return ContextExceeded(
+            f"The prompt has {size} tokens, the model's context {room}.", needs=needs
+        )
     if "too large to process" in message:  # an embedding's whole input is one batch
         return ContextExceeded(message)
     if status == 503 and "loading" in message.lower():

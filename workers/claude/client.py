@@ -25,6 +25,8 @@ from workers.claude.decoder import MessageDecoder
 from workers.claude.form import to_messages
 from workers.provider_words import error_of
 
+SILENT = "Anthropic's API sent nothing for too long (`between_tokens_s`)."
+
 
 class Claude:
     """Anthropic's Messages API as a backend."""
@@ -62,7 +64,7 @@ class Claude:
         except anthropic.AnthropicError as error:
             raise self._translated(error, begun=begun) from error
         except httpx2.TimeoutException as error:
-            raise ServerStalled("Anthropic's API sent nothing for too long.") from error
+            raise ServerStalled(SILENT) from error
         except (httpx2.HTTPError, ValueError) as error:  # the SDK lets these through in mid-stream
             raise StreamCut(f"Anthropic's stream broke: {error}") from error
         yield Step([], end=decoder.end())
@@ -70,7 +72,7 @@ class Claude:
     def _translated(self, error: anthropic.AnthropicError, *, begun: bool) -> ModelError:
         """The SDK's errors in our tree."""
         if isinstance(error, anthropic.APITimeoutError):
-            return ServerStalled("Anthropic's API sent nothing for too long.")
+            return ServerStalled(SILENT)
         if isinstance(error, anthropic.APIConnectionError):
             return StreamCut() if begun else ServerUnreachable("Anthropic's API does not answer.")
         if not isinstance(error, anthropic.APIStatusError):
