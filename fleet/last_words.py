@@ -79,14 +79,19 @@ def _later_s(failure: Failure) -> float:
     return float(failure.get("retry_after_s", usual))
 
 
-def _too_long(name: str, tried: Sequence[Failure], catalogue: Catalogue) -> bool:
-    """Whether a model said that it cannot hold the conversation, or is too small by another's
-    count of it.
-    """
+def too_small(tried: Sequence[Failure], catalogue: Catalogue) -> int:
+    """The largest context, in tokens, that is known not to hold the conversation; 0: none is."""
     long = [failure for failure in tried if failure["code"] == ContextExceeded.code]
-    needs = max((failure.get("needs", 0) for failure in long), default=0)
+    known = {model.name: model.context for model in catalogue.models}
+    return max((f.get("needs") or known.get(f["model"], 0) for f in long), default=0)
+
+
+def _too_long(name: str, tried: Sequence[Failure], catalogue: Catalogue) -> bool:
+    """Whether a model cannot hold the conversation, by its own word or another's."""
+    if any(f["model"] == name and f["code"] == ContextExceeded.code for f in tried):
+        return True
     model = catalogue.get(name)
-    return any(f["model"] == name for f in long) or (model is not None and model.context <= needs)
+    return model is not None and model.context <= too_small(tried, catalogue)
 
 
 def _told(asked: Sequence[Failure]) -> str:

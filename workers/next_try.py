@@ -21,7 +21,7 @@ from fleet.errors import (
     codes_of,
 )
 from fleet.job import HandOver, Job
-from fleet.last_words import last_words
+from fleet.last_words import last_words, too_small
 from fleet.settings import Settings
 
 #: Failures after which the same model may be asked again, and those after which it never is.
@@ -96,15 +96,9 @@ class NextTry:
         and its context is larger than what the conversation was too long for.
         """
         model = self.catalogue.get(name)
-        if model is None or model.context <= self._too_small(tried):
+        if model is None or model.context <= too_small(tried, self.catalogue):
             return False
         return all(f["code"] not in FOR_GOOD for f in tried if f["model"] == name)
-
-    def _too_small(self, tried: Sequence[dict[str, Any]]) -> int:
-        """The largest context that is known not to hold the conversation; 0: none is."""
-        long = [f for f in tried if f["code"] == ContextExceeded.code]
-        known = {model.name: model.context for model in self.catalogue.models}
-        return max((f.get("needs") or known.get(f["model"], 0) for f in long), default=0)
 
 
 def failure(

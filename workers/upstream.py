@@ -147,16 +147,18 @@ class Upstream:
         decoder, now, heard = reading.decoder, asyncio.get_running_loop().time, True
         async with self._connection() as (reader, writer):
             writer.write(opening)
-            response, lines = _Response(), DataLines(reading.place)
+            response, lines, answered = _Response(), DataLines(reading.place), False
             while True:
                 if heard:  # comments, as some send to hold a line, are no sign of an answer
                     until = now() + reading.patience_s
                 data = response.feed(await self._read(reader, until, reading))
                 if not response.begun:
                     continue
-                if response.status != 200:
-                    raise await self._refusal(reader, response, data, kept=kept)
-                _check_that_it_streams(response)
+                if not answered:
+                    if response.status != 200:
+                        raise await self._refusal(reader, response, data, kept=kept)
+                    _check_that_it_streams(response)
+                    answered = True
                 parts: list[Piece | End] = []
                 payloads = lines.feed(data)
                 heard = bool(payloads)

@@ -17,7 +17,6 @@ from tests.support import wait_until
         ({"cut": 0, "old": 1}, "stream_cut"),
         ({"malformed": 0}, "server_failed"),
         ({"error_event": 0}, "server_failed"),
-        ({"context": 1}, "context_exceeded"),
     ],
 )
 def test_a_dead_model_hands_the_job_to_the_next_in_the_plan(
