@@ -143,7 +143,8 @@ def _capped(model: Model) -> str:
 
 def _not_served(model: Model) -> str:
     if not model.external:
-        return f"see what {place(model)} is: it does not serve {model.name!r}"
+        key = f"a valid {model.api_key_env}" if model.api_key_env else "a key by `api_key_env`"
+        return f"give the worker of {model.name!r} {key}, or correct `url` ({place(model)})"
     return (
         f"give the worker of {model.name!r} a valid {model.api_key_env}, and see `model` of its "
         "entry"

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from fleet.errors import ContextExceeded, ModelError, Refused, ServerFailed, ServerLoading
+from fleet.errors import (
+    ContextExceeded,
+    ModelError,
+    NotServed,
+    Refused,
+    ServerFailed,
+    ServerLoading,
+)
 
 
 def error_of(body: Any, status: int) -> ModelError:
@@ -21,6 +28,8 @@ def error_of(body: Any, status: int) -> ModelError:
         return ContextExceeded(message)
     if status == 503 and "loading" in message.lower():
         return ServerLoading(message)
-    if 400 <= status < 500 and status not in (401, 403, 404, 408, 429):
+    if status in (401, 403, 404):
+        return NotServed(f"The model's server answered {status}: {message}")
+    if 400 <= status < 500 and status not in (408, 429):
         return Refused(message)
     return ServerFailed(message)

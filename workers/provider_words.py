@@ -29,6 +29,7 @@ TOO_LONG = (
     "prompt is too long",
     "exceed context limit",
     "maximum context length",
+    "exceeds the available context",
 )
 #: … for an account without money: to wait does not help.
 NO_MONEY = ("insufficient_quota", "credit balance", "billing")

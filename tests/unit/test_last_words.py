@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from fleet import errors
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import (
     AllModelsUnavailable,
@@ -18,7 +19,6 @@ from fleet.errors import (
     ServerUnreachable,
     StreamCut,
     TryNext,
-    codes_of,
 )
 from fleet.last_words import CURES, WORDS_MOST, last_words
 
@@ -69,7 +69,7 @@ def test_each_model_is_told_once_in_order_with_its_last_reason() -> None:
         ("claude", CapReached(), "raise `calls_per_day` of 'claude' (now 100)"),
         ("claude", CapReached(), "when the day turns"),
         ("claude", NotServed(), "a valid ANTHROPIC_API_KEY"),
-        ("fast", NotServed(), "does not serve 'fast'"),
+        ("fast", NotServed(), "give the worker of 'fast' a key by `api_key_env`, or correct `url`"),
         ("claude", ServerBusy(), "ask Anthropic's API less often"),
         ("fast", BreakerOpen(), "see to the server of 'fast' (http://10.0.0.7:8081/v)"),
         ("fast", ServerFailed(), "look at the log of the server of 'fast'"),
@@ -84,7 +84,9 @@ def test_each_failure_has_its_cure(name: str, error: TryNext, cure: str) -> None
 
 
 def test_no_failure_that_ends_a_plan_is_without_a_cure() -> None:
-    assert set(CURES) == codes_of(TryNext)
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    told = {kind.code for kind in kinds if issubclass(kind, TryNext) and "code" in vars(kind)}
+    assert set(CURES) == told
 
 
 def test_what_helps_several_is_said_once() -> None:
@@ -111,7 +113,7 @@ def test_a_conversation_that_nobody_holds_is_the_callers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "wait_s"),
+    ("failures", "wait_s"),
     [
         ([ServerUnreachable()], 5),
         ([ServerLoading()], 10),
@@ -121,14 +123,14 @@ def test_a_conversation_that_nobody_holds_is_the_callers() -> None:
     ],
 )
 def test_it_says_when_to_come_back_only_where_time_helps(
-    errors: list[TryNext], wait_s: float | None
+    failures: list[TryNext], wait_s: float | None
 ) -> None:
     names = ("fast", "claude")
-    tried = [failed(name, error) for name, error in zip(names, errors, strict=False)]
+    tried = [failed(name, error) for name, error in zip(names, failures, strict=False)]
     end = last_words(tried, CATALOGUE, plan=names)
     assert isinstance(end, AllModelsUnavailable)
     assert end.retry_after_s == wait_s
-    assert [t["code"] for t in end.as_dict()["tried"]] == [error.code for error in errors]
+    assert [t["code"] for t in end.as_dict()["tried"]] == [error.code for error in failures]
 
 
 def test_the_words_have_an_end() -> None:
