@@ -1,5 +1,7 @@
 """What a provider of models says when it does not answer, in our tree of errors. Pure."""
 
+import re
+
 from fleet.catalogue import Model
 from fleet.errors import (
     ContextExceeded,
@@ -31,6 +33,7 @@ TOO_LONG = (
     "maximum context length",
     "exceeds the available context",
 )
+_TOKENS = re.compile(r"(\d[\d,]{0,12}) tokens")
 #: … for an account without money: to wait does not help.
 NO_MONEY = ("insufficient_quota", "credit balance", "billing")
 
@@ -58,9 +61,15 @@ def error_of(
     if status == 404:
         return NotServed(f"{said} (asked for {model.model!r} there)")
     if status == 413 or (status == 400 and any(word in words for word in TOO_LONG)):
-        return ContextExceeded(said)
+        return ContextExceeded(said, needs=_tokens(message))
     if status in (408, 504):
         return ServerStalled(said)
     if 400 <= status < 500 and status not in (409, 429):
         return Refused(said)
     return ServerFailed(f"{said} (again in {retry_after[:40]} s)" if retry_after else said)
+
+
+def _tokens(message: str) -> int:
+    """How long a prompt was that is too long: the larger one of the figures told; 0: none is."""
+    found = (int(figure.replace(",", "")) for figure in _TOKENS.findall(message))
+    return max(found, default=0)

@@ -112,7 +112,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
         fake.start()
     servers = {"fast": "fast", "spare": "spare", "stern": "fast", "steady": "spare"}
     local = [
-        LOCAL.format(name=name, url=fakes[of].url, context=4096 if of == "fast" else 200_000)
+        LOCAL.format(name=name, url=fakes[of].url, context=4096 if of == "fast" else 2_000_000)
         for name, of in servers.items()
     ]
     external = EXTERNAL.format(claude=fakes["claude"].url, gpt=fakes["gpt"].url)

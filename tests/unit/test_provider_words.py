@@ -61,3 +61,18 @@ def test_messages_name_the_provider_and_the_cure() -> None:
     assert error_of(GPT, 500, "").message == "api.openai.com answered 500"
     busy = error_of(CLAUDE, 429, "slow down", retry_after="7")
     assert busy.message == "Anthropic's API says: slow down (again in 7 s)"
+
+
+@pytest.mark.parametrize(
+    ("message", "needs"),
+    [
+        ("prompt is too long: 1000001 tokens > 1000000 maximum", 1_000_001),
+        ("maximum context length is 8,192 tokens. Your messages have 10,240 tokens", 10_240),
+        ("request (8193 tokens) exceeds the available context size (8192 tokens)", 8_193),
+        ("prompt is too long", 0),
+    ],
+)
+def test_how_long_a_prompt_was_is_read_where_it_is_told(message: str, needs: int) -> None:
+    error = error_of(CLAUDE, 400, message)
+    assert isinstance(error, ContextExceeded)
+    assert error.needs == needs
