@@ -123,9 +123,11 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faulty]:
     for name in (*servers, *KEYS):
         policy = {"FLEET_FALLBACK__AFTER_FIRST_TOKEN": POLICIES.get(name, "restart")}
         stack.start_worker(name, **policy, **KEYS.get(name, {}))
-    stack.client = client_of(stack, Caller("all"))
-    stack.wait_ready(*servers, *KEYS)
-    yield Faulty(stack, fakes, {})
+    stack.wait_ready(*servers, *KEYS)  # before there are keys, anybody is told
+    fleet = Faulty(stack, fakes, {})
+    yield fleet
+    for client in fleet.keys.values():
+        client.close()
     stack.stop()
     for fake in fakes.values():
         fake.close()
