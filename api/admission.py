@@ -88,7 +88,7 @@ async def _no_room(state: State, new: NewJob, created: Created) -> FleetError:
         )
     return QueueFull(
         f"{created.full} jobs wait already ([limits] queue_jobs); "
-        f"one more would wait about {wait_s:.0f} s",
+        f"one more would wait about {wait_s:.0f} s: ask again later, or add workers and slots",
         retry_after_s=retry_s,
     )
 

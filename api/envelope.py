@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from api.anthropic import fault
 from fleet.errors import (
+    AllModelsUnavailable,
     Conflict,
     FleetError,
     FleetFault,
@@ -28,11 +29,13 @@ log = logging.getLogger(__name__)
 def error_response(error: FleetError, path: str = "", status: int = 0) -> JSONResponse:
     """An error as a response, in the form of whoever asks at that path.
 
-    429 and 503 say when to come back, as far as that is known.
+    429 and 503 say when to come back, as far as that is known and helps.
     """
     status = status or error.status
     headers = dict(error.headers)
-    wait_s = 1 if error.retry_after_s is None and status == 503 else error.retry_after_s
+    wait_s = error.retry_after_s
+    if wait_s is None and status == 503 and not isinstance(error, AllModelsUnavailable):
+        wait_s = 1
     if wait_s is not None and status in (409, 429, 503):
         headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     if isinstance(error, Conflict):  # the SDKs would send it again, by its status alone

@@ -17,7 +17,6 @@ from api.sse import EventStream, cursor
 from api.state import Fleet
 from api.wire import JobWire
 from fleet.errors import InvalidRequest
-from fleet.events import fold
 from fleet.job import TERMINAL, Job, Status
 from fleet.request import JobRequest
 
@@ -79,7 +78,7 @@ async def get_job(
     response.headers.update(
         views.headers({"route": job.route, "model": job.model, "confidence": job.confidence})
     )
-    return views.detail(job, fold(await fleet.ledger.read_all(job.id)))
+    return views.detail(job, await fleet.ledger.read_all(job.id))
 
 
 @router.get(

@@ -62,6 +62,7 @@ class JobShown(JobSummary):
 
     answer: dict[str, Any]
     finish_reason: str | None
+    attempts: list[dict[str, Any]]
     feedback: dict[str, Any] | None
 
 

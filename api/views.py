@@ -1,9 +1,10 @@
 """Records as the API shows them. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fleet.events import Answer
+from fleet.attempts import attempts
+from fleet.events import Event, fold
 from fleet.job import Job
 from fleet.request import FeedbackRequest
 
@@ -64,11 +65,13 @@ def summary(job: Job) -> dict[str, Any]:
     }
 
 
-def detail(job: Job, answer: Answer) -> dict[str, Any]:
-    """A job with its answer so far, and what its caller has said of it."""
+def detail(job: Job, log: Sequence[Event]) -> dict[str, Any]:
+    """A job with its answer so far, who has tried, and what its caller has said of it."""
+    answer = fold(log)
     return summary(job) | {
         "answer": answer.as_dict(),
         "finish_reason": answer.finish_reason,
+        "attempts": attempts(log),
         "feedback": job.feedback,
         "webhook": webhook(job),
     }

@@ -65,6 +65,8 @@ def show_one(url: str | None, job_id: str, following: bool, as_json: bool) -> in
     for name, value in described(job).items():
         table.add_row(name, printable(value))
     out.print(table)
+    if rows := attempted(job):
+        out.print(_attempts(rows))
     return 0
 
 
@@ -92,6 +94,42 @@ def described(job: dict[str, Any]) -> dict[str, str]:
     rows["error"] = error
     rows["answer"] = str((job.get("answer") or {}).get("content") or "")
     return {name: value for name, value in rows.items() if value}
+
+
+def attempted(job: dict[str, Any]) -> list[list[str]]:
+    """The attempts at a job, a row each: number, model, worker, from when, for how long, how it
+    ended, why. None where the first one was all there is to tell. Pure.
+    """
+    attempts = job.get("attempts") or []
+    if len(attempts) == 1 and attempts[0].get("ended") == "completed":
+        return []
+    return [
+        [
+            str(attempt.get("attempt", "")),
+            str(attempt.get("model") or ""),
+            str(attempt.get("worker") or ""),
+            moment(attempt.get("started_at")),
+            _took(attempt),
+            str(attempt.get("ended") or "goes on"),
+            str(attempt.get("reason") or ""),
+        ]
+        for attempt in attempts
+    ]
+
+
+def _took(attempt: dict[str, Any]) -> str:
+    started, ended = attempt.get("started_at"), attempt.get("ended_at")
+    return f"{(ended - started) / 1000:.1f} s" if started and ended else ""
+
+
+def _attempts(rows: Iterable[list[str]]) -> Table:
+    table = Table(title="attempts", title_justify="left")
+    for column in ("", "model", "worker", "from", "took", "ended"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("why")
+    for row in rows:
+        table.add_row(*map(printable, row))
+    return table
 
 
 def moment(milliseconds: int | None) -> str:

@@ -49,7 +49,7 @@ FleetError
 The docstring of a class is its default message; `code` is what machines read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Literal
 
@@ -87,7 +87,13 @@ class FleetError(Exception):
             "param": self.param,
             "code": self.code,
             "fault": self.fault,
+            **self.more,
         }
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What else machines may want to read of it."""
+        return {}
 
     def body(self) -> dict[str, Any]:
         """The error as the body of an answer has it."""
@@ -311,6 +317,12 @@ class ContextExceeded(TryNext):
     status = 400
     fault = "caller"
     type = "invalid_request_error"
+    #: Tokens of the conversation, as far as the server told; 0: it did not.
+    needs = 0
+
+    def __init__(self, message: str = "", *, param: str | None = None, needs: int = 0) -> None:
+        super().__init__(message, param=param)
+        self.needs = needs
 
 
 class CapReached(TryNext):
@@ -337,11 +349,23 @@ class AllModelsUnavailable(ModelError):
     code = "all_models_unavailable"
     status = 503
 
-    def __init__(self, tried: list[dict[str, Any]]) -> None:
-        #: `{model, attempt, code, message}` for each model that failed, in order.
-        self.tried = tried
-        told = "; ".join(f"{failure['model']}: {failure['message']}" for failure in tried)
-        super().__init__(f"All models unavailable. Tried {told}" if told else "")
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        tried: Sequence[dict[str, Any]] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        #: `{model, code, message, tries}` for each model, in the order in which they were asked
+        #: first; what it said last.
+        self.tried = tuple(tried)
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """See `FleetError.more`."""
+        wait_s = self.retry_after_s
+        return {"tried": list(self.tried)} | ({} if wait_s is None else {"retry_after_s": wait_s})
 
 
 class Refused(ModelError):
@@ -417,7 +441,12 @@ def revived(told: Mapping[str, Any]) -> FleetError:
     code, known = str(told.get("code")), _by_code_and_type()
     kind = known.get((code, str(told.get("type"))), known.get((code, ""), ModelError))
     error = kind.__new__(kind)
-    FleetError.__init__(error, str(told.get("message") or ""), param=told.get("param"))
+    wait_s = told.get("retry_after_s")
+    FleetError.__init__(
+        error, str(told.get("message") or ""), param=told.get("param"), retry_after_s=wait_s
+    )
+    if isinstance(error, AllModelsUnavailable):
+        error.tried = tuple(told.get("tried") or ())
     return error
 
 

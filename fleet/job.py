@@ -193,7 +193,8 @@ class Job:
     place: int = 0
     #: Why the text so far will be dropped, when the attempt before ended in good order.
     restart_reason: str = ""
-    #: Models that failed so far: `{model, attempt, code, message}` each.
+    #: Models that failed so far: `{model, attempt, code, message, at, took_ms}` each, and what a
+    #: server told beside that: `needs` (tokens), `retry_after_s`.
     tried: tuple[dict[str, Any], ...] = ()
     usage: dict[str, Any] | None = None
     #: US dollars that the answer cost; None: not known, or its model has no price.

@@ -71,7 +71,9 @@ UNENDED = ",queued,routed,running,"
 #: Characters of a text that the router may learn from.
 EXAMPLE_CHARACTERS = 600
 EXPIRED_EVENT = event_data(
-    Kind.EXPIRED, message="Nobody could answer before the job's deadline, or begin it in time."
+    Kind.EXPIRED,
+    message="Nobody could answer before the job's deadline, or begin it in time. Its `attempts` "
+    "tell who tried; a longer `deadline_s` or `start_timeout_s` gives them more.",
 )
 
 
@@ -149,6 +151,8 @@ class Claim:
     job: Job
     #: Until the deadline, by Redis' clock.
     seconds_left: float
+    #: When it was taken, by the same clock: ms since the epoch.
+    at: int = 0
 
 
 class Ledger(Records):
@@ -383,7 +387,8 @@ class Ledger(Records):
         if not record:
             return None
         job = Job.from_hash(record[1], pairs(record[2:]))
-        return Claim(job, seconds_left=(job.deadline_at - int(record[0])) / 1000)
+        at = int(record[0])
+        return Claim(job, seconds_left=(job.deadline_at - at) / 1000, at=at)
 
     async def append(self, writes: Sequence[Write]) -> list[int]:
         """Write pieces of answers. Gives for each the next number, or -1 if it was refused."""
@@ -456,6 +461,7 @@ class Ledger(Records):
         told["reasons"] = [how.reason]
         if how.pause_s:
             told["retry_in_s"] = round(how.pause_s, 2)
+        told["ended"] = "handed over" if how.same_generation else "failed"
         fields: list[str | int] = [
             *("model", model),
             *("step", how.step),

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fleet.errors import (
+    Barred,
     ContextExceeded,
     ModelError,
     Refused,
@@ -23,13 +24,18 @@ def error_of(body: Any, status: int, wish_s: float = 0.0) -> ModelError:
     kind = error.get("type")
     if kind == "exceed_context_size_error":
         size, room = error.get("n_prompt_tokens"), error.get("n_ctx")
-        return ContextExceeded(f"The prompt has {size} tokens, the model's context {room}.")
+        needs = size if isinstance(size, int) else 0
+        return ContextExceeded(
+            f"The prompt has {size} tokens, the model's context {room}.", needs=needs
+        )
     if "too large to process" in message:  # an embedding's whole input is one batch
         return ContextExceeded(message)
     if status == 503 and "loading" in message.lower():
         return ServerLoading(message)
-    if status == 429 or (status == 503 and wish_s):
+    if status in (429, 529) or (status == 503 and wish_s):
         return ServerBusy(message, retry_after_s=wish_s or None)
-    if 400 <= status < 500 and status not in (401, 403, 404, 408):
+    if status in (401, 403, 404):
+        return Barred(f"The model's server answered {status}: {message}")
+    if 400 <= status < 500 and status != 408:
         return Refused(message)
     return ServerFailed(message)

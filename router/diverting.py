@@ -6,12 +6,13 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
-from fleet.errors import AllModelsUnavailable, StoreUnavailable
+from fleet.errors import StoreUnavailable
 from fleet.job import Job
+from fleet.last_words import last_words
 from fleet.ledger import Ledger
 from fleet.names import NODE_TTL_S
 from fleet.settings import Settings
-from router.elsewhere import Left, last_words, ways_on
+from router.elsewhere import Left, all_failures, ways_on
 from router.standing import EVERY_S, Watch
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,7 @@ class Diverter:
         now = self._clock()
         if now - self._stuck.setdefault(job.id, now) < self._patience_s:
             return False
-        tried = last_words(job, left)
-        await self._ledger.fail(job.id, AllModelsUnavailable(tried).as_dict(), tried=tried)
+        tried = all_failures(job, left)
+        error = last_words(tried, self._catalogue, plan=job.plan, allowed=job.allowed)
+        await self._ledger.fail(job.id, error.as_dict(), tried=tried)
         return True

@@ -39,7 +39,7 @@ def ways_on(job: Job, left: Left, serves: Callable[[str], bool]) -> list[HandOve
     return [HandOver(step, reason, tried) for step in (*later, *earlier) if serves(job.plan[step])]
 
 
-def last_words(job: Job, left: Mapping[str, Left]) -> list[dict[str, Any]]:
+def all_failures(job: Job, left: Mapping[str, Left]) -> list[dict[str, Any]]:
     """All that was tried for a job that has no way on, with the models that are left alone."""
     failures = [left[name].failure(name, job.attempt) for name in job.plan if name in left]
     return [*job.tried, *(each for each in failures if each not in job.tried)]

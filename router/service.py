@@ -33,6 +33,10 @@ log = logging.getLogger(__name__)
 CONCURRENCY = 16
 #: Jobs that shadow arms may be behind; further ones are not scored.
 SHADOWS_BEHIND = 256
+FULL_LINES = (
+    "Every model that could answer has a full line ([limits] queue_jobs): ask again later, or "
+    "give the models more slots."
+)
 #: Characters of the requests of these jobs, together.
 SHADOWS_CHARS = 8_000_000
 
@@ -81,7 +85,7 @@ class Router:
             if await insist(send) is not Routed.FULL:
                 return
             notes.append(f"the line of {model!r} is full")
-        await self._fail(job.id, QueueFull("Every model that could answer has a full line."))
+        await self._fail(job.id, QueueFull(FULL_LINES))
 
     async def _fail(self, job_id: str, error: FleetError) -> None:
         await insist(lambda: self._ledger.fail(job_id, error.as_dict()))

@@ -87,7 +87,7 @@ class Stack:
                 workers[model]["workers"] for model in models
             )
 
-        wait_until(ready, f"the fleet in {self.folder} is ready", 30)
+        wait_until(ready, f"the fleet in {self.folder} is ready", 60)
 
     def stop(self) -> None:
         """End everything."""

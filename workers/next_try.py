@@ -1,5 +1,7 @@
 """Where a job goes when a model has failed it: the next model of its plan, another round through
 the plan after a pause, or nowhere. Pure.
+
+Only a `TryNext` gets here: what is the caller's own mistake is tried by nobody else.
 """
 
 import random
@@ -7,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fleet.catalogue import Catalogue
 from fleet.errors import (
-    AllModelsUnavailable,
     Broken,
     ContextExceeded,
     FleetError,
@@ -19,12 +21,17 @@ from fleet.errors import (
     codes_of,
 )
 from fleet.job import HandOver, Job
+from fleet.last_words import last_words, too_small
 from fleet.settings import Settings
 
-#: Failures after which the same model may be asked again.
+#: Failures after which the same model may be asked again, and those after which it never is.
 PASSING = codes_of(TryLater)
+FOR_GOOD = codes_of(NotServed) | codes_of(ContextExceeded)
 #: Pause before the plan is tried again, seconds: first, longest.
 PAUSE_S, PAUSE_MOST_S = 0.3, 8.0
+#: Failures that a record keeps, and characters of what each says.
+TRIED_MOST = 50
+MESSAGE_MOST = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +39,7 @@ class NextTry:
     """What the next try of any job of a model depends on beside the job."""
 
     model: str
-    #: Models that this process knows.
-    known: frozenset[str]
+    catalogue: Catalogue
     #: Rounds through a plan, and attempts at a job, at most.
     rounds: int
     max_attempts: int
@@ -41,8 +47,8 @@ class NextTry:
     @classmethod
     def of(cls, model: str, settings: Settings) -> "NextTry":
         """As the settings say."""
-        known = frozenset(entry.name for entry in settings.models)
-        return cls(model, known, settings.fallback.rounds, settings.workers.max_attempts)
+        most = settings.workers.max_attempts
+        return cls(model, settings.catalogue, settings.fallback.rounds, most)
 
     def after(
         self, job: Job, error: TryNext, tried: Sequence[dict[str, Any]], *, begun: bool
@@ -58,20 +64,24 @@ class NextTry:
         reason = f"{self.model} failed: {error}"
         free = not isinstance(error, Broken)
         failed = HandOver(0, reason, tried, free=free, rounds=job.rounds, begun=begun)
-        hopeless = {failure["model"] for failure in tried if failure["code"] == NotServed.code}
-        later = range(job.step + 1, len(job.plan))
-        step = next((i for i in later if job.plan[i] in self.known - hopeless), None)
-        how = self._next_round(job, failed) if step is None else replace(failed, step=step)
-        if how is None or not (free or job.attempt - job.released < self.max_attempts):
-            return exhausted(tried)
-        return how
+        left = free or job.attempt - job.released < self.max_attempts
+        how = self._next(job, failed) if left else None
+        return how or last_words(tried, self.catalogue, plan=job.plan, allowed=job.allowed)
 
-    def _next_round(self, job: Job, how: HandOver) -> HandOver | None:
+    def _next(self, job: Job, how: HandOver) -> HandOver | None:
+        """The next model of this round, else another round."""
+        open_to = [i for i, name in enumerate(job.plan) if self._may(name, how.tried)]
+        step = next((i for i in open_to if i > job.step), None)
+        if step is not None:
+            return replace(how, step=step)
+        return self._next_round(job, how, open_to)
+
+    def _next_round(self, job: Job, how: HandOver, open_to: Sequence[int]) -> HandOver | None:
         """The beginning of another round through the plan, after a pause; None if there is
         none. A model that is only loading is waited for as long as the job's deadline allows.
         """
         last = {failure["model"]: failure["code"] for failure in how.tried}
-        plan = [(i, last.get(name)) for i, name in enumerate(job.plan) if name in self.known]
+        plan = [(i, last.get(job.plan[i])) for i in open_to]
         again = replace(how, rounds=job.rounds + 1, pause_s=pause_s(job.rounds))
         loading = next((i for i, code in plan if code == ServerLoading.code), None)
         if loading is not None:
@@ -81,16 +91,46 @@ class NextTry:
             return None
         return replace(again, step=passing)
 
+    def _may(self, name: str, tried: Sequence[dict[str, Any]]) -> bool:
+        """Whether a model may still be asked: this process knows it, it has not said no for good,
+        and its context is larger than what the conversation was too long for.
+        """
+        model = self.catalogue.get(name)
+        if model is None or model.context <= too_small(tried, self.catalogue):
+            return False
+        return all(f["code"] not in FOR_GOOD for f in tried if f["model"] == name)
+
+
+def failure(
+    model: str, attempt: int, error: FleetError, *, at: int, took_ms: int
+) -> dict[str, Any]:
+    """An entry of `Job.tried`; `at` is when the attempt failed, ms by Redis' clock."""
+    told: dict[str, Any] = {
+        "model": model,
+        "attempt": attempt,
+        "code": error.code,
+        "message": error.message[:MESSAGE_MOST],
+        "at": at,
+        "took_ms": took_ms,
+    }
+    if isinstance(error, ContextExceeded) and error.needs:
+        told["needs"] = error.needs
+    if error.retry_after_s is not None:
+        told["retry_after_s"] = error.retry_after_s
+    return told
+
+
+def remembered(tried: Sequence[dict[str, Any]], most: int = TRIED_MOST) -> list[dict[str, Any]]:
+    """The last `most` failures, and each model's last one however old it is: that one says
+    whether the model may be asked again.
+    """
+    last = {entry["model"]: place for place, entry in enumerate(tried)}
+    spare = [i for i, entry in enumerate(tried) if last[entry["model"]] != i]
+    dropped = set(spare[: max(0, len(tried) - most)])
+    return [entry for i, entry in enumerate(tried) if i not in dropped]
+
 
 def pause_s(rounds: int) -> float:
     """Seconds until the next round through a plan, with some jitter so that jobs spread."""
     longest = min(PAUSE_MOST_S, PAUSE_S * float(2 ** min(rounds, 10)))
     return longest * random.uniform(0.7, 1.0)  # noqa: S311 - only to spread
-
-
-def exhausted(tried: Sequence[dict[str, Any]]) -> FleetError:
-    """The last word when every model of the plan has failed."""
-    if all(failure["code"] == ContextExceeded.code for failure in tried):
-        told = (f"{failure['model']}: {failure['message']}" for failure in tried)
-        return ContextExceeded(" ".join(dict.fromkeys(told)))
-    return AllModelsUnavailable(list(tried))

@@ -1,5 +1,7 @@
 """What a provider of models says when it does not answer, in our tree of errors. Pure."""
 
+import re
+
 from fleet.catalogue import Model
 from fleet.errors import (
     Barred,
@@ -32,7 +34,9 @@ TOO_LONG = (
     "prompt is too long",
     "exceed context limit",
     "maximum context length",
+    "exceeds the available context",
 )
+_TOKENS = re.compile(r"(\d[\d,]{0,12}) tokens")
 #: … for an account without money: to wait does not help.
 NO_MONEY = ("insufficient_quota", "credit balance", "billing")
 
@@ -60,7 +64,7 @@ def error_of(
     if status == 404:
         return Barred(f"{said} (asked for {model.model!r} there)")
     if status == 413 or (status == 400 and any(word in words for word in TOO_LONG)):
-        return ContextExceeded(said)
+        return ContextExceeded(said, needs=_tokens(message))
     if status in (408, 504):
         return ServerStalled(said)
     if status in BUSY or (status == 503 and wish_s):
@@ -69,3 +73,9 @@ def error_of(
     if 400 <= status < 500 and status != 409:
         return Refused(said)
     return ServerFailed(said)
+
+
+def _tokens(message: str) -> int:
+    """How long a prompt was that is too long: the larger one of the figures told; 0: none is."""
+    found = (int(figure.replace(",", "")) for figure in _TOKENS.findall(message))
+    return max(found, default=0)

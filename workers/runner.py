@@ -7,13 +7,7 @@ from contextlib import aclosing, suppress
 from itertools import count
 from typing import Any
 
-from fleet.errors import (
-    AllModelsUnavailable,
-    FleetError,
-    FleetFault,
-    StoreUnavailable,
-    TryNext,
-)
+from fleet.errors import FleetError, FleetFault, StoreUnavailable, TryNext
 from fleet.events import Kind, event_data
 from fleet.insist import insist
 from fleet.job import HandOver, Job, Status
@@ -24,17 +18,13 @@ from workers.answering import Answering
 from workers.backend import Backend, End
 from workers.generations import Generations
 from workers.guard import Guard
-from workers.next_try import NextTry
+from workers.next_try import NextTry, failure, remembered
 from workers.running import Running, Stop
 
 log = logging.getLogger(__name__)
 
 #: An answer that ended for one of these is not whole.
 CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
-
-
-#: Failures that a record keeps.
-TRIED_MOST = 50
 
 
 class Runner:
@@ -259,8 +249,11 @@ class Runner:
             fields,
         )
 
-    async def _fail(self, running: Running, error: FleetError) -> None:
-        tried = self._tried(running, error)
+    async def _fail(
+        self, running: Running, error: FleetError, tried: list[dict[str, Any]] | None = None
+    ) -> None:
+        """End the job with an error; `tried` where that is a word on more than this attempt."""
+        tried = self._tried(running, error) if tried is None else tried
         shown = error.as_dict()
         await self._end(
             running,
@@ -290,9 +283,10 @@ class Runner:
         if begun and self._after_first_token == "fail":
             await self._fail(running, error)
             return
-        how = self._next_try.after(job, error, self._tried(running, error), begun=begun)
+        tried = self._tried(running, error)
+        how = self._next_try.after(job, error, tried, begun=begun)
         if isinstance(how, FleetError):
-            await self._fail(running, how)
+            await self._fail(running, how, tried)
             return
         log.warning("job %s: %s; next is %s", job.id, how.reason, job.plan[how.step])
         await self._hand_over(running, how)
@@ -326,12 +320,6 @@ class Runner:
             await insist(lambda: self._ledger.hand_over(running.job, attempt.seq, how))
 
     def _tried(self, running: Running, error: FleetError) -> list[dict[str, Any]]:
-        if isinstance(error, AllModelsUnavailable):
-            return error.tried
-        failure = {
-            "model": self._model,
-            "attempt": running.job.attempt,
-            "code": error.code,
-            "message": error.message,
-        }
-        return [*running.job.tried, failure][-TRIED_MOST:]
+        job = running.job
+        failed = failure(self._model, job.attempt, error, at=running.now, took_ms=running.took_ms)
+        return remembered([*job.tried, failed])

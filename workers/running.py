@@ -1,6 +1,7 @@
 """A job that this process runs, and why its stream may be stopped from outside."""
 
 import asyncio
+import time
 from enum import Enum
 
 from fleet.journal import AttemptLog
@@ -28,10 +29,21 @@ class Running:
         #: well; empty once it has shown it.
         self.probe = probe
         self.stopped_by: Stop | None = None
+        self._claimed_at, self._since = claim.at, time.monotonic()
         self.scope = asyncio.timeout(max(claim.seconds_left, 0.0))
         #: Whether the model is being asked; before and after, there is nothing to interrupt.
         self.streaming = False
         attempt.on_lost = lambda: self.stop(Stop.LOST)
+
+    @property
+    def took_ms(self) -> int:
+        """Milliseconds since it was claimed."""
+        return round((time.monotonic() - self._since) * 1000)
+
+    @property
+    def now(self) -> int:
+        """Redis' clock, as far as it is known since the claim: ms since the epoch."""
+        return self._claimed_at + self.took_ms
 
     def stop(self, reason: Stop) -> None:
         """Interrupt the stream now, if it runs."""

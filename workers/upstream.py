@@ -16,15 +16,24 @@ from urllib.parse import urlsplit
 import httptools
 
 from fleet.catalogue import Model
-from fleet.errors import ModelError, ServerStalled, ServerUnreachable, StreamCut, TryNext
+from fleet.errors import (
+    ModelError,
+    ServerFailed,
+    ServerStalled,
+    ServerUnreachable,
+    StreamCut,
+    TryNext,
+)
 from fleet.events import Piece
 from workers.backend import End, Step, Steps
 from workers.chunks import ChatDecoder
 from workers.sse import DataLines
 
-#: An error body is read up to this many bytes.
-ERROR_BODY_MOST = 65_536
+#: An error body is read up to this many bytes, for so many seconds.
+ERROR_BODY_MOST, ERROR_BODY_S = 65_536, 5.0
 READ_SIZE = 65_536
+#: What some say with a 200 where a stream was asked for.
+NO_STREAMS = ("text/html", "application/json")
 #: A connection made ahead is kept for so long, seconds.
 SPARE_FOR_S = 1.0
 
@@ -75,6 +84,17 @@ class _Response:
         return self.parser.get_status_code()
 
 
+def _check_that_it_streams(response: _Response) -> None:
+    """A page of some proxy, or a whole body, is no answer.
+
+    Raises:
+        ServerFailed: it says that it is no stream.
+    """
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in NO_STREAMS:
+        raise ServerFailed(f"The server answered 200 with {kind}, not with a stream; see its `url`")
+
+
 def _step(parts: list[Piece | End], place: int) -> Step:
     last = parts[-1]
     if isinstance(last, End):
@@ -89,8 +109,9 @@ class Reading:
         self.decoder = ChatDecoder()
         #: The byte of the server's stream up to which all was heard.
         self.place = place
-        #: How long the next byte may take.
+        #: How long the next chunk may take, and the timeout that says so.
         self.patience_s = patience_s
+        self.timeout = "first_token_s"
 
 
 class Upstream:
@@ -123,24 +144,32 @@ class Upstream:
         Raises:
             StreamCut: it ended before. TryNext, Refused: as the server says.
         """
-        decoder = reading.decoder
+        decoder, now, heard = reading.decoder, asyncio.get_running_loop().time, True
         async with self._connection() as (reader, writer):
             writer.write(opening)
-            response, lines = _Response(), DataLines(reading.place)
+            response, lines, answered = _Response(), DataLines(reading.place), False
             while True:
-                data = response.feed(await self._read(reader, reading.patience_s))
+                if heard:  # comments, as some send to hold a line, are no sign of an answer
+                    until = now() + reading.patience_s
+                data = response.feed(await self._read(reader, until, reading))
                 if not response.begun:
                     continue
-                if response.status != 200:
-                    raise await self._refusal(reader, response, data, kept=kept)
+                if not answered:
+                    if response.status != 200:
+                        raise await self._refusal(reader, response, data, kept=kept)
+                    _check_that_it_streams(response)
+                    answered = True
                 parts: list[Piece | End] = []
-                for payload, after in lines.feed(data):
+                payloads = lines.feed(data)
+                heard = bool(payloads)
+                for payload, after in payloads:
                     brought = decoder.decode(payload)
                     parts += brought
                     if brought or not decoder.ending:
                         reading.place = after  # whoever goes on here must still hear of the end
                 if parts:
                     reading.patience_s = self._model.timeouts.between_tokens_s
+                    reading.timeout = "between_tokens_s"
                     yield _step(parts, reading.place)
                 if decoder.done:
                     return
@@ -189,13 +218,15 @@ class Upstream:
                 f"the server of {self._model.name!r} does not answer"
             ) from error
 
-    async def _read(self, reader: asyncio.StreamReader, patience: float) -> bytes:
+    async def _read(self, reader: asyncio.StreamReader, until: float, reading: Reading) -> bytes:
         """The next bytes. End of file is no end: only `[DONE]` is."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout_at(until):
                 data = await reader.read(READ_SIZE)
         except TimeoutError as error:
-            raise ServerStalled(f"no token for {patience:g} seconds") from error
+            raise ServerStalled(
+                f"no token for {reading.patience_s:g} seconds (`{reading.timeout}`)"
+            ) from error
         except OSError as error:
             raise StreamCut(f"the connection broke: {error}") from error
         if not data:
@@ -207,9 +238,11 @@ class Upstream:
     ) -> Exception:
         if kept:
             return StreamCut("The model's server does not go on with a kept stream.")
+        reading = Reading(0, ERROR_BODY_S)
+        until = asyncio.get_running_loop().time() + ERROR_BODY_S
         with suppress(TryNext):  # the end of the connection is an end here
             while not response.complete and len(body) < ERROR_BODY_MOST:
-                body += response.feed(await self._read(reader, 5.0))
+                body += response.feed(await self._read(reader, until, reading))
         try:
             told = json.loads(body)
         except ValueError:

@@ -50,7 +50,7 @@ def kind(status: int) -> str:
 
 def enveloped(error: FleetError, status: int, request_id: str) -> dict[str, Any]:
     """The error as the body of a response, or the data of an `error` event."""
-    told = {"type": kind(status), "message": error.message}
+    told = {"type": kind(status), "message": error.message, **error.more}
     return {"type": "error", "error": told, "request_id": request_id}
 
 

@@ -58,13 +58,17 @@ class Embedder:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         if self.waiting >= WAITING_MOST:
-            raise QueueFull(f"{self.waiting} requests wait for {self.model.name!r} already")
+            raise QueueFull(
+                f"{self.waiting} requests wait for {self.model.name!r} already; ask again later"
+            )
         self.waiting += 1
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._turns.acquire()
         except TimeoutError:
-            raise QueueFull(f"{self.model.name!r} had no time for it in {WAIT_S:g} s") from None
+            raise QueueFull(
+                f"{self.model.name!r} had no time for it in {WAIT_S:g} s; ask again later"
+            ) from None
         finally:
             self.waiting -= 1
         self.active += 1

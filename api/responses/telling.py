@@ -199,7 +199,7 @@ def shown_error(error: FleetError) -> dict[str, Any]:
     told = error.as_dict()
     code = FAULTS.get(told["fault"], "server_error")
     rest = {key: told[key] for key in ("message", "type", "param", "fault")}
-    return {"code": code, **rest, "fleet_code": told["code"]}
+    return {"code": code, **rest, **error.more, "fleet_code": told["code"]}
 
 
 def usage(told: dict[str, Any]) -> dict[str, Any]:

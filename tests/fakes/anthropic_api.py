@@ -57,6 +57,8 @@ class AnthropicApi(ModelServer):
             await fail(exchange, 400, "prompt is too long: 1000001 tokens > 1000000 maximum")
         elif mode.fail is not None:
             await fail(exchange, mode.fail, "told to fail", retry_after=mode.retry_after)
+        elif mode.instead:
+            await self.say_no_stream(exchange, mode.instead)
         else:
             await self._generate(exchange, mode, asked)
 

@@ -298,6 +298,9 @@ class LlamaServer(ModelServer):
             )
             more = {"n_prompt_tokens": tokens, "n_ctx": limit}
             await fail(exchange, 400, text, "exceed_context_size_error", **more)
+        elif mode.instead:
+            with self._until_gone(exchange):
+                await self.say_no_stream(exchange, mode.instead)
         else:
             return False
         return True

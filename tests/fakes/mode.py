@@ -1,7 +1,8 @@
 """How a fake shall behave: for all requests (`POST /control`) or for one (a directive).
 
 A directive may stand in any message's text: `[[fake n=5 ttft=50 fail=503]]`. It is laid over
-what /control said; the last directive of a conversation counts. K counts tokens already sent.
+what /control said; the last directive of a conversation counts, of those that name no server
+(`at=NAME`: its `--name`) or this one. K counts tokens already sent.
 """
 
 import dataclasses
@@ -68,6 +69,9 @@ class Mode:
     marked: int = 0
     #: What to say as the reason for the end, in the server's own words.
     finish: str = ""
+    #: Instead of a stream, with a 200: `html` (a proxy's page), `json` (a whole body), `empty` (no
+    #: body), `blank` (only comments and empty lines) or `pings` (comments, for ever).
+    instead: str = ""
 
     def over(self, values: Mapping[str, Any]) -> "Mode":
         """This mode with some values changed.
@@ -78,12 +82,14 @@ class Mode:
         typed: dict[str, Any] = {key: _typed(key, value) for key, value in values.items()}
         return dataclasses.replace(self, **typed)
 
-    def over_directive(self, text: str) -> "Mode":
-        """This mode with what the last directive in `text` says."""
-        found = _DIRECTIVE.findall(text)
-        if not found:
-            return self
-        return self.over(dict(word.partition("=")[::2] for word in found[-1].split()))
+    def over_directive(self, text: str, server: str = "") -> "Mode":
+        """This mode with what the last directive in `text` says that is for that server."""
+        found = [
+            dict(word.partition("=")[::2] for word in words.split())
+            for words in _DIRECTIVE.findall(text)
+        ]
+        meant = [values for values in found if values.pop("at", server) == server]
+        return self.over(meant[-1]) if meant else self
 
 
 _KINDS: Mapping[str, type[int] | type[float] | type[str]] = {
@@ -91,6 +97,7 @@ _KINDS: Mapping[str, type[int] | type[float] | type[str]] = {
     "ttft": float,
     "tps": float,
     "finish": str,
+    "instead": str,
 }
 
 

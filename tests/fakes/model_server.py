@@ -14,6 +14,9 @@ from typing import Any, Protocol
 from tests.fakes.http import Exchange
 from tests.fakes.mode import Mode, UnknownMode
 
+#: Seconds between two comments that hold a line.
+PING_S = 0.1
+
 
 @dataclass(frozen=True)
 class Options:
@@ -121,7 +124,27 @@ class ModelServer:
             self._left -= 1
             if self._left <= 0:
                 self.mode, self._left = Mode(), None
-        return mode.over_directive(text)
+        return mode.over_directive(text, self.options.name)
+
+    async def say_no_stream(self, exchange: Exchange, how: str) -> None:
+        """A 200 that is no answer; see `Mode.instead`."""
+        match how:
+            case "html":
+                await exchange.reply(200, "<html>Welcome</html>", kind="text/html; charset=utf-8")
+            case "json":
+                await exchange.reply(200, {"choices": []})
+            case "empty" | "blank":
+                await exchange.begin()
+                if how == "blank":
+                    await exchange.chunk(b": hold on\n\n\n\n: hold on\n\n")
+                await exchange.end()
+            case "pings":
+                await exchange.begin()
+                while True:
+                    await exchange.chunk(b": hold on\n\n")
+                    await asyncio.sleep(PING_S)
+            case _:
+                raise UnknownMode(f"instead={how!r}")
 
     @asynccontextmanager
     async def slot(self, exchange: Exchange | None = None) -> AsyncIterator[int]:

@@ -33,6 +33,7 @@ kind = "openai"
 url = "{gpt}/v1"
 model = "gpt-4o"
 calls_per_day = 3
+context = 2_000_000
 price = {{ input = 1000, output = 10000 }}
 timeouts = {{ between_tokens_s = 2 }}
 

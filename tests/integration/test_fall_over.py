@@ -17,7 +17,6 @@ from tests.support import wait_until
         ({"cut": 0, "old": 1}, "stream_cut"),
         ({"malformed": 0}, "server_failed"),
         ({"error_event": 0}, "server_failed"),
-        ({"context": 1}, "context_exceeded"),
     ],
 )
 def test_a_dead_model_hands_the_job_to_the_next_in_the_plan(
@@ -78,6 +77,46 @@ def test_when_all_fail_the_last_word_says_what_was_tried(fleet: Fleet) -> None:
     assert [t["model"] for t in job["tried"]] == ["fast", "tool", "large"]
 
 
+def test_what_was_tried_when_and_for_how_long_stands_in_the_job(fleet: Fleet) -> None:
+    fleet.fast.control(stall=0)
+    job = fleet.stack.ended(fleet.stack.post("Write a haiku [[fake n=3]]"))
+    [tried] = job["tried"]
+    assert job["started_at"] <= tried["at"] <= job["finished_at"]
+    assert 2_500 < tried["took_ms"] <= job["finished_at"] - job["started_at"] + 100
+    first, second = job["attempts"]
+    assert (first["model"], first["ended"], second["model"]) == ("fast", "failed", "tool")
+    assert first["reason"] == f"fast failed: {tried['message']}"
+    assert first["started_at"] == job["started_at"]
+    assert abs(first["ended_at"] - tried["at"]) < 500
+    assert (second["ended"], second["ended_at"]) == ("completed", job["finished_at"])
+    assert second["reason"] is None
+
+
+def test_models_that_are_silent_in_turn_have_the_jobs_deadline_and_no_longer(
+    fleet: Fleet,
+) -> None:
+    for fake in (fleet.fast, fleet.tool, fleet.large):
+        fake.control(stall=0)
+    job = fleet.stack.ended(fleet.stack.post("Write a haiku [[fake n=3]]", deadline_s=4.5))
+    assert job["status"] == "expired"
+    assert [t["model"] for t in job["tried"]] == ["fast"]
+    assert [(a["model"], a["ended"]) for a in job["attempts"]] == [
+        *(("fast", "failed"), ("tool", "expired")),
+    ]
+    assert 0 <= job["finished_at"] - job["deadline_at"] < 1_000
+
+
+def test_a_conversation_too_long_goes_only_where_it_fits(fleet: Fleet) -> None:
+    fleet.fast.control(context=1)
+    before = fleet.tool.stats()["requests"]
+    job = fleet.stack.ended(fleet.stack.post("Write a haiku [[fake n=3]]"))
+    assert (job["status"], job["model"]) == ("completed", "large")
+    assert [(t["model"], t["code"], t["needs"]) for t in job["tried"]] == [
+        ("fast", "context_exceeded", 8193)
+    ]
+    assert fleet.tool.stats()["requests"] == before
+
+
 def test_a_request_that_the_model_refuses_is_the_callers_and_is_not_tried_elsewhere(
     fleet: Fleet,
 ) -> None:
@@ -86,3 +125,4 @@ def test_a_request_that_the_model_refuses_is_the_callers_and_is_not_tried_elsewh
     assert job["status"] == "failed"
     assert (job["error"]["code"], job["error"]["fault"]) == ("refused", "caller")
     assert len(job["tried"]) == 1
+    assert len(job["attempts"]) == 1

@@ -107,6 +107,11 @@ def pair(shared_pair: Pair) -> Iterator[Pair]:
     shared_pair.server.control()
 
 
+def ends(pair: Pair, job_id: str) -> list[str]:
+    """How each attempt ended, as the job tells."""
+    return [attempt["ended"] for attempt in pair.stack.job(job_id)["attempts"]]
+
+
 def test_a_killed_workers_answer_goes_on_unbroken_and_is_not_generated_again(pair: Pair) -> None:
     asked = len(pair.server.stats()["bodies"])
     job_id = pair.stack.post(LONG)
@@ -128,6 +133,7 @@ def test_a_killed_workers_answer_goes_on_unbroken_and_is_not_generated_again(pai
     assert "restarted" not in kinds
     assert kinds.count("started") == 2
     assert len(pair.server.stats()["bodies"]) == asked + 1
+    assert ends(pair, job_id) == ["lost", "completed"]
     pair.add_worker()
 
 
@@ -147,6 +153,7 @@ def test_a_worker_that_shuts_down_hands_its_stream_to_another_within_a_tenth_of_
     assert len(pair.server.stats()["bodies"]) == asked + 1
     with Redis.from_url(pair.redis_url, decode_responses=True) as client:
         assert client.hmget(f"fleet:job:{job_id}", "attempt", "released") == ["2", "1"]
+    assert ends(pair, job_id) == ["handed over", "completed"]
     pair.add_worker()
 
 

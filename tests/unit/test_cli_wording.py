@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from cli.ask import end_message
-from cli.jobs import described, nothing_listed
+from cli.jobs import attempted, described, nothing_listed
 from cli.outcome import Outcome, speed_line, tokens_per_second
 from cli.wording import untold, waiting_line
 
@@ -112,3 +112,13 @@ def test_why_a_job_waits_is_read_from_the_health_report(
     model: str | None, report: dict[str, Any] | None, said: str
 ) -> None:
     assert waiting_line(model, report) == said
+
+
+def test_attempts_are_rows_where_there_is_more_to_tell_than_one_that_went_well() -> None:
+    well = {"attempt": 2, "model": "tool", "worker": "tool@here:7", "ended": "completed"}
+    lost = {"attempt": 1, "model": "fast", "worker": "fast@here:6", "ended": "lost"}
+    assert attempted({"attempts": [well]}) == attempted({}) == []
+    told = lost | {"started_at": 1_000, "ended_at": 3_500, "reason": "its worker was lost"}
+    first, second = attempted({"attempts": [told, well | {"ended": None}]})
+    assert first[4:] == ["2.5 s", "lost", "its worker was lost"]
+    assert second[4:] == ["", "goes on", ""]

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.errors import (
+    Barred,
     ContextExceeded,
     Refused,
     ServerBusy,
@@ -86,8 +87,8 @@ def test_a_chunk_that_is_none_is_the_servers_fault(payload: bytes) -> None:
             ContextExceeded,
         ),
         (400, {"message": "bad grammar"}, Refused),
-        (401, {"message": "bad key"}, ServerFailed),
-        (404, {"message": "no such model"}, ServerFailed),
+        (401, {"message": "bad key"}, Barred),
+        (404, {"message": "no such model"}, Barred),
         (429, {"message": "slow down"}, ServerBusy),
         (500, {"message": "out of memory"}, ServerFailed),
         (503, {"message": "Loading model"}, ServerLoading),

@@ -151,7 +151,7 @@ ENDS = st.sampled_from(
         END,
         [("incomplete", {"finish_reason": "length", "reason": "max_output_tokens"})],
         [("cancelled", {})],
-        [("failed", {"error": AllModelsUnavailable([]).as_dict()})],
+        [("failed", {"error": AllModelsUnavailable().as_dict()})],
         [],
     ]
 )
@@ -200,7 +200,7 @@ def test_what_cannot_be_taken_back_ends_the_stream_with_an_error(again: list[Tol
 
 
 def test_before_the_head_a_failure_is_the_answer_and_after_it_an_event() -> None:
-    failed = log(*BEGIN, ("failed", {"error": AllModelsUnavailable([]).as_dict()}))
+    failed = log(*BEGIN, ("failed", {"error": AllModelsUnavailable().as_dict()}))
     with pytest.raises(FleetError, match="All models unavailable"):
         MessagesWire(JOB).show(failed)
     headed = MessagesWire(JOB)

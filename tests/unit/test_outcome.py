@@ -65,10 +65,17 @@ def test_what_brought_no_answer_is_an_error_again(
     assert (error.status, error.code) == (status, code)
 
 
+def of(kind: type[errors.FleetError]) -> errors.FleetError:
+    if kind is AllModelsUnavailable:
+        tried = {"model": "fast", "code": "stream_cut", "message": "cut", "tries": 2}
+        return AllModelsUnavailable("why", tried=[tried], retry_after_s=5)
+    return kind("why", param="x")
+
+
 def test_every_error_comes_back_as_it_was_told() -> None:
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.FleetError):
-            told = (kind([]) if kind is AllModelsUnavailable else kind("why", param="x")).as_dict()
+            told = of(kind).as_dict()
             assert revived(told).as_dict() == told
 
 

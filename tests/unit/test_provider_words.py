@@ -68,3 +68,18 @@ def test_messages_name_the_provider_and_the_cure() -> None:
 def test_a_503_that_names_a_time_is_busy_and_one_that_does_not_has_failed() -> None:
     assert type(error_of(CLAUDE, 503, "later", wish_s=7)) is ServerBusy
     assert type(error_of(CLAUDE, 503, "later")) is ServerFailed
+
+
+@pytest.mark.parametrize(
+    ("message", "needs"),
+    [
+        ("prompt is too long: 1000001 tokens > 1000000 maximum", 1_000_001),
+        ("maximum context length is 8,192 tokens. Your messages have 10,240 tokens", 10_240),
+        ("request (8193 tokens) exceeds the available context size (8192 tokens)", 8_193),
+        ("prompt is too long", 0),
+    ],
+)
+def test_how_long_a_prompt_was_is_read_where_it_is_told(message: str, needs: int) -> None:
+    error = error_of(CLAUDE, 400, message)
+    assert isinstance(error, ContextExceeded)
+    assert error.needs == needs

@@ -4,6 +4,8 @@ Only the worker of such a model imports this module: the SDK costs two seconds a
 78 MB at import.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
@@ -25,6 +27,9 @@ from workers.backend import Step, Steps
 from workers.claude.decoder import MessageDecoder
 from workers.claude.form import to_messages
 from workers.provider_words import error_of
+
+Event = anthropic.types.RawMessageStreamEvent
+SILENT = "Anthropic's API sent nothing for too long (`between_tokens_s`)."
 
 
 class Claude:
@@ -58,22 +63,30 @@ class Claude:
         try:
             # `messages.stream` would put the whole message together again at every event.
             async with await self._client.messages.create(**arguments, stream=True) as events:
-                async for event in events:
+                heard = aiter(events)
+                while (event := await self._next(heard)) is not None:
                     begun = True
                     if pieces := decoder.decode(event.to_dict()):
                         yield Step(pieces)
         except anthropic.AnthropicError as error:
             raise self._translated(error, begun=begun) from error
-        except httpx2.TimeoutException as error:
-            raise ServerStalled("Anthropic's API sent nothing for too long.") from error
+        except (httpx2.TimeoutException, TimeoutError) as error:
+            raise ServerStalled(SILENT) from error
         except (httpx2.HTTPError, ValueError) as error:  # the SDK lets these through in mid-stream
             raise StreamCut(f"Anthropic's stream broke: {error}") from error
         yield Step([], end=decoder.end())
 
+    async def _next(self, events: AsyncIterator[Event]) -> Event | None:
+        """The next event; None at the end. What only holds the line is none, and may come for as
+        long as a first token may take.
+        """
+        async with asyncio.timeout(self._model.timeouts.first_token_s):
+            return await anext(events, None)
+
     def _translated(self, error: anthropic.AnthropicError, *, begun: bool) -> ModelError:
         """The SDK's errors in our tree."""
         if isinstance(error, anthropic.APITimeoutError):
-            return ServerStalled("Anthropic's API sent nothing for too long.")
+            return ServerStalled(SILENT)
         if isinstance(error, anthropic.APIConnectionError):
             return StreamCut() if begun else ServerUnreachable("Anthropic's API does not answer.")
         if not isinstance(error, anthropic.APIStatusError):
