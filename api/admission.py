@@ -44,8 +44,8 @@ def likely_tokens(catalogue: Catalogue, asked: str, record: Mapping[str, Any], t
 
 async def refusal(state: State, caller: Caller, new: NewJob, created: Created) -> FleetError:
     """The error for a job that was not made, and when to come again."""
-    if created.short == "money":
-        return _spent(caller, created.wait_s)
+    if created.short in ("money", "calls"):
+        return _spent(state, caller, created)
     if created.untold:
         return _untold(state, created.untold)
     if created.short:
@@ -63,11 +63,14 @@ def _untold(state: State, pending: int) -> TooManyWebhooks:
     )
 
 
-def _spent(caller: Caller, wait_s: float) -> BudgetExceeded:
+def _spent(state: State, caller: Caller, created: Created) -> BudgetExceeded:
+    has, zone = f"${caller.budget_usd:g}", state.settings.spend.time_zone
+    if created.short == "calls":
+        has = f"{caller.paid_calls} calls"
     error = BudgetExceeded(
-        f"this key has spent the ${caller.budget_usd:g} that it has in a day; it may ask models "
-        f"that cost nothing, or try again after midnight UTC, in {duration(wait_s)}",
-        retry_after_s=wait_s,
+        f"this key has spent the {has} that it has in a day for models that cost money; it may ask "
+        f"the others, or try again after midnight {zone}, in {duration(created.wait_s)}",
+        retry_after_s=created.wait_s,
     )
     error.headers["x-should-retry"] = "false"  # the SDKs would try again at once
     return error

@@ -29,6 +29,7 @@ from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
 from fleet.routing import Router
+from fleet.spend.settings import Spend
 from fleet.webhooks.settings import Webhooks
 
 PREFIX = "FLEET_"
@@ -206,6 +207,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     workers: Workers = Workers()
     fallback: Fallback = Fallback()
+    spend: Spend = Spend()
     router: Router = Router()
     webhooks: Webhooks = Webhooks()
     flower: Flower = Flower()

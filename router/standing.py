@@ -7,6 +7,8 @@ from fleet.errors import StoreUnavailable
 from fleet.ledger import Ledger
 from fleet.process import living_nodes
 from fleet.settings import Settings
+from fleet.spend.book import Book
+from fleet.spend.sheet import ALL, of_model, used_up
 from router.plan import Standing
 
 log = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ class Watch:
         self.standing = Standing()
         self._ledger = ledger
         self._catalogue = settings.catalogue
+        self._book, self._spend = Book(ledger.line, settings), settings.spend
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -48,4 +51,12 @@ class Watch:
             model.name: jobs * paces.get(model.name, 0.0) / max(1, slots.get(model.name, 1))
             for model, jobs in zip(models, waiting, strict=True)
         }
-        return Standing(frozenset(slots), waits)
+        return Standing(frozenset(slots), waits, await self._used_up())
+
+    async def _used_up(self) -> dict[str, str]:
+        """The models of which no call may be made any more today."""
+        scopes = [of_model(model.name) for model in self._catalogue.enabled if model.paid]
+        if not scopes:
+            return {}
+        today = await self._book.today(ALL, *scopes)
+        return used_up(today.sheet, self._catalogue, self._spend)

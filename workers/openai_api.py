@@ -1,5 +1,5 @@
 """Any API of OpenAI's chat completions as a backend: OpenAI's own, or a provider that speaks
-like it. Under a daily cap of calls.
+like it.
 """
 
 import json
@@ -10,7 +10,6 @@ from typing import Any
 from fleet import __version__
 from fleet.catalogue import Model
 from fleet.errors import ConfigError, ModelError
-from workers.allowance import Allowance
 from workers.backend import Steps
 from workers.openai_form import to_completion
 from workers.provider_words import error_of
@@ -24,11 +23,10 @@ class OpenAIApi:
     server = ""
     continues = False
 
-    def __init__(self, model: Model, allowance: Allowance) -> None:
+    def __init__(self, model: Model) -> None:
         if not model.api_key:
             raise ConfigError(f"model {model.name!r}: set {model.api_key_env} for its worker")
         self._model = model
-        self._allowance = allowance
         # Some guards before such APIs turn away whoever has no name.
         named = f"User-Agent: chat-fleet/{__version__}\r\n"
         self._upstream = Upstream(model, self._error_of, named)
@@ -38,7 +36,6 @@ class OpenAIApi:
         body = to_completion(request, self._model)
         payload = json.dumps(body, separators=(",", ":")).encode()
         posted = self._upstream.head("POST", "/chat/completions", len(payload)) + payload
-        await self._allowance.take()
         reading = Reading(0, self._model.timeouts.first_token_s)
         async with aclosing(self._upstream.read(posted, reading)) as steps:
             async for step in steps:
@@ -55,6 +52,9 @@ class OpenAIApi:
             code=str(told.get("code") or ""),
             retry_after=headers.get("retry-after", ""),
         )
+
+    def check(self, request: dict[str, Any]) -> None:
+        """See `Backend.check`: whatever comes here can be told there."""
 
     async def attach(self, generation: str, place: int) -> Steps | None:
         """See `Backend.attach`."""

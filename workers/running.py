@@ -5,6 +5,7 @@ from enum import Enum
 
 from fleet.journal import AttemptLog
 from fleet.ledger import Claim
+from workers.bill import Bill
 
 
 class Stop(Enum):
@@ -24,6 +25,8 @@ class Running:
         #: What the model server calls the answer, if it keeps it.
         self.generation = claim.job.generation
         self.attempt = attempt
+        #: What its call costs; None: nothing.
+        self.bill: Bill | None = None
         self.stopped_by: Stop | None = None
         self.scope = asyncio.timeout(max(claim.seconds_left, 0.0))
         #: Whether the model is being asked; before and after, there is nothing to interrupt.

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from fleet.catalogue import Model
-from fleet.errors import ModelError, ServerStalled, ServerUnreachable, StreamCut, TryNext
+from fleet.errors import ModelError, NotConnected, ServerStalled, StreamCut, TryNext
 from fleet.events import Piece
 from workers.backend import End, Step, Steps
 from workers.chunks import ChatDecoder
@@ -181,13 +181,11 @@ class Upstream:
                     self.host, self.port, ssl=self.tls or None, limit=READ_SIZE
                 )
         except ssl.SSLCertVerificationError as error:
-            raise ServerUnreachable(
+            raise NotConnected(
                 f"the server of {self._model.name!r} is not trusted: {error.verify_message}"
             ) from error
         except (OSError, TimeoutError) as error:
-            raise ServerUnreachable(
-                f"the server of {self._model.name!r} does not answer"
-            ) from error
+            raise NotConnected(f"the server of {self._model.name!r} does not answer") from error
 
     async def _read(self, reader: asyncio.StreamReader, patience: float) -> bytes:
         """The next bytes. End of file is no end: only `[DONE]` is."""

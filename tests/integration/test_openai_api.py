@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from workers.allowance import Allowance
 
 from fleet.catalogue import Model
 from fleet.errors import (
@@ -23,7 +24,6 @@ from fleet.errors import (
     ServerUnreachable,
 )
 from fleet.events import Piece
-from workers.allowance import Allowance
 from workers.backend import End, Step
 from workers.openai_api import OpenAIApi
 

@@ -1,4 +1,4 @@
-"""Claude by the `anthropic` SDK: the last resort, under a daily cap of calls.
+"""Claude by the `anthropic` SDK: the last resort.
 
 Only the worker of such a model imports this module: the SDK costs two seconds and
 78 MB at import.
@@ -13,13 +13,13 @@ from fleet.catalogue import Model
 from fleet.errors import (
     ConfigError,
     ModelError,
+    NotConnected,
     NotServed,
     ServerFailed,
     ServerStalled,
     ServerUnreachable,
     StreamCut,
 )
-from workers.allowance import Allowance
 from workers.backend import Step, Steps
 from workers.claude.decoder import MessageDecoder
 from workers.claude.form import to_messages
@@ -33,12 +33,11 @@ class Claude:
     server = ""
     continues = False
 
-    def __init__(self, model: Model, allowance: Allowance) -> None:
+    def __init__(self, model: Model) -> None:
         key = model.api_key
         if not key:
             raise ConfigError(f"model {model.name!r}: set {model.api_key_env} for its worker")
         self._model = model
-        self._allowance = allowance
         timeouts = model.timeouts
         self._client = anthropic.AsyncAnthropic(
             api_key=key,
@@ -49,15 +48,17 @@ class Claude:
 
     async def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
         """See `Backend.stream`; nothing is kept."""
-        arguments = _with_a_plain_schema(to_messages(request, self._model))
-        await self._allowance.take()
+        arguments = self._arguments(request)
         decoder, begun = MessageDecoder(), False
         try:
             # `messages.stream` would put the whole message together again at every event.
             async with await self._client.messages.create(**arguments, stream=True) as events:
                 async for event in events:
                     begun = True
-                    if pieces := decoder.decode(event.to_dict()):
+                    pieces = decoder.decode(event.to_dict())
+                    if event.type == "message_start":  # it tells what the prompt costs
+                        yield Step(pieces, usage=decoder.usage)
+                    elif pieces:
                         yield Step(pieces)
         except anthropic.AnthropicError as error:
             raise self._translated(error, begun=begun) from error
@@ -67,8 +68,17 @@ class Claude:
             raise StreamCut(f"Anthropic's stream broke: {error}") from error
         yield Step([], end=decoder.end())
 
+    def check(self, request: dict[str, Any]) -> None:
+        """See `Backend.check`."""
+        self._arguments(request)
+
+    def _arguments(self, request: dict[str, Any]) -> dict[str, Any]:
+        return _with_a_plain_schema(to_messages(request, self._model))
+
     def _translated(self, error: anthropic.AnthropicError, *, begun: bool) -> ModelError:
         """The SDK's errors in our tree."""
+        if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+            return NotConnected("Anthropic's API does not answer.")
         if isinstance(error, anthropic.APITimeoutError):
             return ServerStalled("Anthropic's API sent nothing for too long.")
         if isinstance(error, anthropic.APIConnectionError):
