@@ -5,12 +5,13 @@ from math import inf
 from typing import Any
 
 from api.state import State
-from fleet.callers import Caller, duration, rate_limited
+from fleet.callers import Caller, rate_limited
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs, TooManyWebhooks
 from fleet.job import NewJob
 from fleet.ledger import Created
 from fleet.process import living_nodes
+from fleet.spend.day import in_words
 from fleet.tokens import prompt_tokens
 
 #: Nobody is sent away for longer, seconds.
@@ -69,7 +70,7 @@ def _spent(state: State, caller: Caller, created: Created) -> BudgetExceeded:
         has = f"{caller.paid_calls} calls"
     error = BudgetExceeded(
         f"this key has spent the {has} that it has in a day for models that cost money; it may ask "
-        f"the others, or try again after midnight {zone}, in {duration(created.wait_s)}",
+        f"the others, or try again after midnight {zone}, in {in_words(created.wait_s)}",
         retry_after_s=created.wait_s,
     )
     error.headers["x-should-retry"] = "false"  # the SDKs would try again at once

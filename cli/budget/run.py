@@ -11,11 +11,11 @@ from cli.budget.told import told
 from cli.route.tables import titled
 from cli.screen import out, print_json
 from cli.solo import settings_of_role
-from fleet.callers import duration
 from fleet.keys import Keys
 from fleet.ledger import connect
 from fleet.settings import Settings
 from fleet.spend.book import Book
+from fleet.spend.day import in_words
 
 
 def show(config: Path | None, as_json: bool) -> None:
@@ -28,7 +28,7 @@ def show(config: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(shown)
         return
-    zone, left = shown["time_zone"], duration(shown["turns_in_s"])
+    zone, left = shown["time_zone"], in_words(shown["turns_in_s"])
     title = f"{shown['date']} ({zone}; the day turns in {left})"
     rows = [*shown["models"], {"name": "all", **shown["today"]}]
     out.print(_table(title, "model", rows))

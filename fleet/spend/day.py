@@ -49,6 +49,14 @@ class Zone:
         return datetime.fromtimestamp(at_ms / 1000, self._info)
 
 
+def in_words(seconds: float) -> str:
+    """A time until the end of a day: `12 h 36 min`."""
+    minutes, hours = int(seconds // 60) % 60, int(seconds // 3600)
+    if not hours:
+        return f"{minutes} min" if minutes else f"{int(seconds)} s"
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
 def date_of(day: int) -> date:
     """The date of a day's number."""
     return _FIRST + timedelta(days=day)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from fleet.callers import NANO, duration
+from fleet.callers import NANO
 from fleet.catalogue import Catalogue, Model
-from fleet.spend.day import Zone, days_in_month, month_until
+from fleet.spend.day import Zone, days_in_month, in_words, month_until
 from fleet.spend.settings import Spend
 
 What = Literal["calls", "usd"]
@@ -176,4 +176,4 @@ def forecast_usd(month: Figures, zone: Zone, now_ms: float) -> float | None:
 
 def turns(zone: Zone, now_ms: float) -> str:
     """When the day turns, in words."""
-    return f"the day turns at midnight, {zone.name}, in {duration(zone.left_s(now_ms))}"
+    return f"the day turns at midnight, {zone.name}, in {in_words(zone.left_s(now_ms))}"

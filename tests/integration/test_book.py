@@ -150,7 +150,7 @@ async def test_a_cost_belongs_to_the_day_of_its_call(book: Book, line: Line) -> 
 
 async def test_the_day_turns_when_it_does_in_the_zone(line: Line) -> None:
     zones = ("UTC", "Pacific/Kiritimati", "Pacific/Pago_Pago")  # 14 hours ahead, 11 behind
-    days = []
+    days: list[int] = []
     for zone in zones:
         book = Book(line, Settings(spend={"time_zone": zone}))
         today = await book.today()

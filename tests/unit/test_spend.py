@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fleet.catalogue import Catalogue, Model
 from fleet.settings import Settings
-from fleet.spend.day import Zone, date_of, days_in_month, month_until
+from fleet.spend.day import Zone, date_of, days_in_month, in_words, month_until
 from fleet.spend.settings import Spend
 from fleet.spend.sheet import ALL, Figures, Sheet, forecast_usd, of_model, total, used_up
 
@@ -40,6 +40,14 @@ def test_a_day_on_which_clocks_are_changed_is_shorter_or_longer() -> None:
     assert date_of(BERLIN.day(autumn)).isoformat() == "2026-10-25"
     assert BERLIN.day(autumn + 25 * 3600_000 - 1) == BERLIN.day(autumn)
     assert BERLIN.day(autumn - 1) == BERLIN.day(autumn) - 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (59.9, "59 s"), (61, "1 min"), (3_600, "1 h"), (90_000 - 1, "24 h 59 min")],
+)
+def test_the_time_until_midnight_is_said_as_people_do(seconds: float, said: str) -> None:
+    assert in_words(seconds) == said
 
 
 def test_a_month_is_that_of_the_zone() -> None:
