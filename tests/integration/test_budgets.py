@@ -1,9 +1,6 @@
 """What calls cost: set aside before, settled after, whoever crashes or hangs up in between."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,16 +9,18 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
+from typer.testing import CliRunner
 
+from cli.main import app
 from fleet.callers import Caller
 from fleet.catalogue import Price
-from fleet.names import BOOK_PREFIX
+from fleet.names import BOOK_PREFIX, HOLDS
 from fleet.settings import Settings
 from fleet.spend.sheet import ALL, Figures, Sheet, of_caller, of_model, total
 from tests.fakes.handle import Fake
 from tests.integration.conftest import client_of, new_day, with_claude
 from tests.stack import Stack
-from tests.support import ROOT, wait_until
+from tests.support import wait_until
 
 #: A dollar for a word: what a test spends is seen at once. Leases are short, so that what a killed
 #: worker has set aside comes back soon.
@@ -59,6 +58,12 @@ class Purse:
         with Redis.from_url(self.stack.env["FLEET_REDIS_URL"], decode_responses=True) as client:
             pages = [client.hgetall(page) for page in client.scan_iter(f"{BOOK_PREFIX}*")]
         return total(Sheet.read(page) for page in pages)[scope]
+
+    def holds_until(self) -> float:
+        """When the one thing that is set aside would be free again, in Redis' milliseconds."""
+        with Redis.from_url(self.stack.env["FLEET_REDIS_URL"]) as client:
+            [(_, until)] = client.zrange(HOLDS, 0, -1, withscores=True)
+        return float(until)
 
 
 @pytest.fixture(scope="module")
@@ -193,20 +198,19 @@ def test_a_key_has_its_own_number_of_calls(purse: Purse) -> None:
         assert ended(client, ask(client, "auto", "Write a haiku"))["plan"] == ["fast"]
 
 
-def test_fleet_budget_tells_the_day_and_the_month(purse: Purse) -> None:
+def test_fleet_budget_tells_the_day_and_the_month(
+    purse: Purse, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with purse.caller("thrifty", budget_usd=5_000, paid_calls=7) as client:
         cost = ended(client, ask(client))["cost_usd"]
 
+    for name, value in {**purse.stack.env, "COLUMNS": "120"}.items():
+        monkeypatch.setenv(name, value)
+
     def fleet(*words: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-m", "cli.main", *words],
-            cwd=ROOT,
-            env={**os.environ, **purse.stack.env, "COLUMNS": "120"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        ).stdout
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        return done.stdout
 
     told = json.loads(fleet("budget", "--json"))
     spent = {"calls": 1, "usd": cost, "held_usd": 0, "month_calls": 1, "month_usd": cost}
@@ -228,7 +232,8 @@ def test_fleet_budget_tells_the_day_and_the_month(purse: Purse) -> None:
 def test_what_a_killed_worker_has_set_aside_comes_back(purse: Purse) -> None:
     with purse.caller("widow") as client:
         job_id = speaking(client, ask(client, text=LONG))
-        # Longer than a hold stands by itself: it is renewed with the lease.
+        first = purse.holds_until()
+        wait_until(lambda: purse.holds_until() > first, "it is renewed with the lease")
         held = purse.figures().held
         worker = purse.stack.processes["worker-claude"]
         worker.kill()
