@@ -5,12 +5,13 @@ from math import inf
 from typing import Any
 
 from api.state import State
-from fleet.callers import Caller, duration, rate_limited
+from fleet.callers import Caller, rate_limited
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs, TooManyWebhooks
 from fleet.job import NewJob
 from fleet.ledger import Created
 from fleet.process import living_nodes
+from fleet.spend.day import in_words
 from fleet.tokens import prompt_tokens
 
 #: Nobody is sent away for longer, seconds.
@@ -44,8 +45,8 @@ def likely_tokens(catalogue: Catalogue, asked: str, record: Mapping[str, Any], t
 
 async def refusal(state: State, caller: Caller, new: NewJob, created: Created) -> FleetError:
     """The error for a job that was not made, and when to come again."""
-    if created.short == "money":
-        return _spent(caller, created.wait_s)
+    if created.short in ("money", "calls"):
+        return _spent(state, caller, created)
     if created.untold:
         return _untold(state, created.untold)
     if created.short:
@@ -63,11 +64,14 @@ def _untold(state: State, pending: int) -> TooManyWebhooks:
     )
 
 
-def _spent(caller: Caller, wait_s: float) -> BudgetExceeded:
+def _spent(state: State, caller: Caller, created: Created) -> BudgetExceeded:
+    has, zone = f"${caller.budget_usd:g}", state.settings.spend.time_zone
+    if created.short == "calls":
+        has = f"{caller.paid_calls} calls"
     error = BudgetExceeded(
-        f"this key has spent the ${caller.budget_usd:g} that it has in a day; it may ask models "
-        f"that cost nothing, or try again after midnight UTC, in {duration(wait_s)}",
-        retry_after_s=wait_s,
+        f"this key has spent the {has} that it has in a day for models that cost money; it may ask "
+        f"the others, or try again after midnight {zone}, in {in_words(created.wait_s)}",
+        retry_after_s=created.wait_s,
     )
     error.headers["x-should-retry"] = "false"  # the SDKs would try again at once
     return error

@@ -111,17 +111,18 @@ def _named(request: JobRequest, aliases: Mapping[str, str]) -> JobRequest:
 def _purse(
     state: State, caller: Caller, request: JobRequest, record: Record, catalogue: Catalogue
 ) -> dict[str, Any]:
-    """The caller's budget, where a model with a price may answer, and the models that may
-    answer this request when it is spent.
+    """What the caller has in a day for models that cost money, where one may answer, and the
+    models that may answer this request when it is spent.
     """
-    unpriced = catalogue.unpriced
-    if not caller.budget_usd or len(unpriced) == len(catalogue.enabled):
+    free = catalogue.free
+    limits = {"budget_usd": caller.budget_usd, "paid_calls": caller.paid_calls}
+    if not any(limits.values()) or len(free) == len(catalogue.enabled):
         return {}
     try:
-        check(state, request, record, state.settings.catalogue.only(unpriced))
+        check(state, request, record, state.settings.catalogue.only(free))
     except CallerError:
-        unpriced = ()
-    return {"budget_usd": caller.budget_usd, "free": unpriced}
+        free = ()
+    return {**limits, "free": free}
 
 
 def check(state: State, request: JobRequest, record: Record, catalogue: Catalogue) -> None:

@@ -117,6 +117,14 @@ def cancel(job_id: JobId, as_json: Json = False, url: Url = None) -> None:
 
 
 @app.command()
+def budget(as_json: Json = False, config: Config = None) -> None:
+    """Show what models that cost money have cost today and this month, and will."""
+    from cli.budget.run import show
+
+    show(config, as_json)
+
+
+@app.command()
 def worker(
     model: Annotated[str, typer.Argument(help="Name of a model in the catalogue.")],
     slots: Annotated[int | None, typer.Option(min=1, help="Streams at once.")] = None,

@@ -29,6 +29,8 @@ class Caller:
     concurrent: int = 0
     #: US dollars in a day, for models that have a price.
     budget_usd: float = 0.0
+    #: Calls in a day of models that cost money.
+    paid_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,8 +133,9 @@ class Model(Strict):
     length_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     #: Environment variable that holds the server's API key.
     api_key_env: str = ""
-    #: Calls allowed in one day (UTC); 0: no limit.
+    #: Calls, and US dollars, allowed in one day (`[spend] time_zone`); 0: no limit.
     calls_per_day: Annotated[int, Field(ge=0)] = 0
+    usd_per_day: Annotated[float, Field(ge=0, le=1_000_000_000)] = 0.0
     #: None: it costs nothing.
     price: Price | None = None
     #: Whether it can call tools; a request that brings some goes to one that cannot only where
@@ -184,6 +185,8 @@ class Model(Strict):
                 "give `model` (the provider's name of it) and `price` "
                 "({ input = 0, output = 0 } where it costs nothing)"
             )
+        if self.usd_per_day and self.price is None:
+            raise ValueError("`usd_per_day` needs the `price` of the model's tokens")
         if self.name in ("auto", "router") or self.queue in ("router", "webhooks"):
             raise ValueError("'auto', 'router' and 'webhooks' are taken; choose another name")
         return self
@@ -207,6 +210,11 @@ class Model(Strict):
     def external(self) -> bool:
         """Whether asking it costs money and sends the words elsewhere."""
         return self.kind in EXTERNAL
+
+    @property
+    def paid(self) -> bool:
+        """Whether each call of it is counted: it costs money, or may."""
+        return self.external or self.price is not None
 
     @property
     def provider(self) -> str:
@@ -262,9 +270,9 @@ class Catalogue:
         return tuple(model for model in self.models if model.enabled)
 
     @property
-    def unpriced(self) -> tuple[str, ...]:
+    def free(self) -> tuple[str, ...]:
         """The names of the enabled models that cost nothing."""
-        return tuple(model.name for model in self.enabled if model.price is None)
+        return tuple(model.name for model in self.enabled if not model.paid)
 
     def only(self, names: tuple[str, ...]) -> "Catalogue":
         """The same with no other models than these; all of them if none is named."""

@@ -23,6 +23,7 @@ FleetError
 │   ├── TryNext            another model may well answer
 │   │   ├── TryLater           … and this one too, after a while
 │   │   │   ├── ServerUnreachable
+│   │   │   │   └── NotConnected       it has not heard the question
 │   │   │   ├── ServerLoading
 │   │   │   ├── ServerBusy         its provider wants fewer questions
 │   │   │   ├── BreakerOpen        its server failed lately, and is left alone
@@ -263,6 +264,10 @@ class ServerUnreachable(TryLater):
     trips = "counts"
 
 
+class NotConnected(ServerUnreachable):
+    """No connection to the model's server: it has not heard the question."""
+
+
 class ServerLoading(TryLater):
     """The model's server is still loading its model."""
 
@@ -326,7 +331,7 @@ class ContextExceeded(TryNext):
 
 
 class CapReached(TryNext):
-    """The daily number of calls to this model is used up."""
+    """What calls of this model may cost in a day is used up."""
 
     code = "cap_reached"
 
@@ -456,7 +461,7 @@ def _by_code_and_type() -> dict[tuple[str, str], type[FleetError]]:
     left = [FleetError]
     while left:
         kind = left.pop()
-        for key in ((kind.code, kind.type), (kind.code, "")):
-            found.setdefault(key, kind)  # of several with one code, the one above the others
+        for known in ((kind.code, kind.type), (kind.code, "")):
+            found.setdefault(known, kind)  # a branch speaks for what grows on it
         left += kind.__subclasses__()
     return found

@@ -93,8 +93,10 @@ class NewJob:
     tpm: int = 0
     #: Tokens that the job may take, prompt and answer.
     tokens: int = 0
-    #: US dollars that the caller has in a day; 0: no limit, or nothing here costs any.
+    #: US dollars, and calls of models that cost some, that the caller has in a day; 0: no limit,
+    #: or nothing here costs any.
     budget_usd: float = 0.0
+    paid_calls: int = 0
     #: Names of the models that may answer when these are spent; empty: none.
     free: tuple[str, ...] = ()
 
@@ -110,6 +112,7 @@ class NewJob:
             *("allowed", json.dumps(self.allowed)),
             *("keep_s", self.keep_s),
             *(("budget_usd", self.budget_usd) if self.budget_usd else ()),
+            *(("paid_calls", self.paid_calls) if self.paid_calls else ()),
         ]
 
 
@@ -197,10 +200,12 @@ class Job:
     #: server told beside that: `needs` (tokens), `retry_after_s`.
     tried: tuple[dict[str, Any], ...] = ()
     usage: dict[str, Any] | None = None
-    #: US dollars that the answer cost; None: not known, or its model has no price.
+    #: US dollars that its calls cost, also those that broke off; None: none is known to have cost
+    #: any, or to have a price.
     cost_usd: float | None = None
-    #: US dollars that its caller has in a day, where there is a limit.
+    #: US dollars that its caller has in a day, and calls that cost some, where there is a limit.
     budget_usd: float | None = None
+    paid_calls: int | None = None
     #: Where the answer came from instead of a model: `hit`, `semantic` or `shared`; empty: a model.
     cache: str = ""
     #: Milliseconds that it was expected to wait, when it was posted.
@@ -311,6 +316,7 @@ _MAYBE = (
     "usage",
     "cost_usd",
     "budget_usd",
+    "paid_calls",
     "predicted_wait_ms",
     "error",
     "feedback",

@@ -47,6 +47,7 @@ def limits_of(caller: Caller) -> dict[str, Any]:
         "tpm": caller.tpm,
         "concurrent": caller.concurrent,
         "budget_usd": caller.budget_usd,
+        "paid_calls": caller.paid_calls,
     }
 
 
@@ -104,6 +105,12 @@ class Keys:
 def _read(name: str, record: str) -> Key:
     raw = json.loads(record)
     caller = Caller(
-        name, tuple(raw["models"]), raw["rpm"], raw["tpm"], raw["concurrent"], raw["budget_usd"]
+        name,
+        tuple(raw["models"]),
+        raw["rpm"],
+        raw["tpm"],
+        raw["concurrent"],
+        raw["budget_usd"],
+        raw.get("paid_calls", 0),  # a key that was made when there was no such limit
     )
     return Key(caller, raw["begins"], raw["at"], raw["digest"])

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -25,18 +26,19 @@ from fleet.events import Kind, event_data
 from fleet.job import HandOver, Job, NewJob, Status
 from fleet.line import Line
 from fleet.names import (
+    BOOK_PREFIX,
     CANCELS_CHANNEL,
     DECISIONS,
     DUE,
     EXAMPLES_MOST,
     FEEDBACK,
+    HOLDS,
     JOBS_PREFIX,
     LIVE_PREFIX,
     PACE,
     ROUTER_QUEUE,
     WEBHOOKS_FAILED,
     bucket_key,
-    calls_prefix,
     claim_key,
     conversation_key,
     generations_key,
@@ -46,7 +48,6 @@ from fleet.names import (
     live_channel,
     log_key,
     queue_lists,
-    spent_prefix,
     waiting_key,
 )
 from fleet.records import Records, pairs, store_errors
@@ -127,8 +128,8 @@ class Created:
     full: int = 0
     #: Webhooks of the caller that are not delivered: as many as it may have. Nothing was made then.
     untold: int = 0
-    #: Of what the caller has too little now (`requests`, `tokens`, `money`), and the seconds
-    #: until it will have enough. Nothing was made then.
+    #: Of what the caller has too little now (`requests`, `tokens`, `money`, `calls`), and the
+    #: seconds until it will have enough. Nothing was made then.
     short: str = ""
     wait_s: float = 0.0
     #: What the caller has left; no limits, no headers.
@@ -141,7 +142,9 @@ class Created:
 
 
 #: What `lua/create.lua` and `lua/charge.lua` say there is too little of.
-_SHORT = {-3: "requests", -4: "tokens", -5: "money"}
+_SHORT = {-3: "requests", -4: "tokens", -5: "money", -7: "calls"}
+#: … that comes back when the day turns: told with the time.
+_OF_THE_DAY = (-5, -7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ class Ledger(Records):
         queues = [ROUTER_QUEUE, *(model.queue for model in settings.catalogue.models)]
         self._lines = [waiting_key(queue) for queue in queues]
         self._lists = [key for queue in queues for key in queue_lists(queue)]
+        self._zone = settings.spend.zone
         self._queues = {model.name: model.queue for model in settings.catalogue.models}
 
     async def create(self, new: NewJob) -> Created:
@@ -193,7 +197,7 @@ class Ledger(Records):
                     DUE,
                     waiting_key(ROUTER_QUEUE),
                     bucket_key(new.caller),
-                    spent_prefix(new.caller),
+                    BOOK_PREFIX,
                     *(waiting_key(self._queues[name]) for name in new.candidates),
                 ],
                 [
@@ -209,6 +213,9 @@ class Ledger(Records):
             return Created(full=result, left=allowance)
         if done == -6:
             return Created(untold=result, left=allowance)
+        if done in _OF_THE_DAY:
+            wait_s = self._zone.left_s(result)
+            return Created(short=_SHORT[done], wait_s=wait_s, left=allowance)
         if done in _SHORT:
             return Created(short=_SHORT[done], wait_s=result / 1000, left=allowance)
         if not done:
@@ -239,6 +246,8 @@ class Ledger(Records):
             "tpm": new.tpm,
             "tokens": new.tokens,
             "budget": round(new.budget_usd * NANO),
+            "paid_calls": new.paid_calls,
+            "offset_ms": self._zone.offset_ms(time.time() * 1000),
             "free": json.dumps(new.free) if new.free else "",
             "webhooks": self._settings.webhooks.pending if new.webhook else 0,
         }
@@ -421,9 +430,7 @@ class Ledger(Records):
         events: Sequence[str],
         fields: dict[str, Any],
     ) -> bool:
-        """End a job that this process runs. `events`: kind, json, …, the terminal one last.
-        What `fields` say it cost (`cost_usd`) is its caller's to pay.
-        """
+        """End a job that this process runs. `events`: kind, json, …, the terminal one last."""
         order = {
             "channel": live_channel(job.id),
             "attempt": str(job.attempt),
@@ -433,7 +440,6 @@ class Ledger(Records):
             "model": job.model,
             "log_size": self._log_size,
             "memory_s": self._memory_s(job.conversation),
-            "cost": round((fields.get("cost_usd") or 0) * NANO),
             "events": len(events),
         }
         flat = [part for key, value in fields.items() for part in (key, json.dumps(value))]
@@ -447,7 +453,6 @@ class Ledger(Records):
                     PACE,
                     DECISIONS,
                     conversation_key(job.conversation),
-                    spent_prefix(job.caller),
                 ],
                 [_json(order), *events, *flat],
             )
@@ -703,10 +708,17 @@ class Ledger(Records):
                 await scripts.PUSH(self.line, [outgoing.list_key], [outgoing.inline])
         await self._dispatcher.sent(outgoing)
 
-    async def renew(self, job: Job) -> bool:
-        """Keep the lease of a job that this process runs."""
+    async def renew(self, job: Job, hold: str = "", hold_ms: int = 0) -> bool:
+        """Keep the lease of a job that this process runs, and what it has set aside: the hold of
+        that id, for so long (see `fleet.spend.book`).
+        """
+        holds = (HOLDS,) if hold else ()
         async with store_errors():
-            kept = await scripts.RENEW(self.line, [job_key(job.id)], [job.attempt, self._lease_ms])
+            kept = await scripts.RENEW(
+                self.line,
+                [job_key(job.id), *holds],
+                [job.attempt, self._lease_ms, hold_ms, hold],
+            )
         return bool(kept)
 
     async def begin(self, job: Job, server: str) -> str | None:
@@ -734,12 +746,6 @@ class Ledger(Records):
         """The server holds these no more."""
         async with store_errors():
             await self.line.call("SREM", generations_key(server), *generations)
-
-    async def spend_call(self, model: str, per_day: int) -> int:
-        """Take one call out of a daily allowance: its number today, or 0 if none is left."""
-        async with store_errors():
-            number: int = await scripts.SPEND_CALL(self.line, [calls_prefix(model)], [per_day])
-        return number
 
 
 def _json(value: Any) -> str:

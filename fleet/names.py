@@ -26,12 +26,13 @@ fleet:feedback           stream  permanent; trimmed to `EXAMPLES_MOST`
 fleet:idem:{h}           string  `[store] retention_s`
 fleet:nodes              set     permanent; names of processes, pruned by readers
 fleet:node:{node}        string  `NODE_TTL_S`; renewed by its process
-fleet:calls:{m}:{day}    string  two days
 fleet:keys               hash    permanent; who may ask, by the caller's name
 fleet:keys:digests       hash    permanent; the caller's name, by the SHA-256 of the key
 fleet:bucket:{caller}    hash    two minutes after its last change: it is full again then
 fleet:breaker:{s}        hash    ten minutes after its last change; what is known of a server
-fleet:spent:{c}:{day}    string  two days; what a caller's jobs have cost, in 10^-9 US dollars
+fleet:book:{day}         hash    400 days; calls and money of that day, see `fleet/spend/sheet.py`
+fleet:holds              zset    permanent; what is set aside for calls under way, by its end
+fleet:holds:{id}         hash    `[store] retention_s` and the longest deadline; what became of it
 ======================== ======= ====================================================
 
 Channels: `fleet:live:{id}` carries a job's events as they are written,
@@ -66,6 +67,10 @@ NODES: Final = "fleet:nodes"
 #: Who may ask, beside the callers in the settings; see `fleet/keys.py`.
 KEYS: Final = "fleet:keys"
 KEY_DIGESTS: Final = "fleet:keys:digests"
+#: Prefix of the days' books; the scripts add the day.
+BOOK_PREFIX: Final = "fleet:book:"
+#: Money set aside for calls under way, by the time at which it is given back.
+HOLDS: Final = "fleet:holds"
 #: No such key is ever made: to add to what is not there asks whether one could write.
 NEVER_THERE: Final = "fleet:never"
 
@@ -142,19 +147,14 @@ def _digest(server: str) -> str:
     return hashlib.sha256(server.encode()).hexdigest()[:16]
 
 
-def calls_prefix(model: str) -> str:
-    """Prefix of the daily call counter of a capped model; the script adds the day."""
-    return f"fleet:calls:{model}:"
-
-
 def bucket_key(caller: str) -> str:
     """Hash of the requests and tokens that a caller has left of this minute's."""
     return f"fleet:bucket:{caller}"
 
 
-def spent_prefix(caller: str) -> str:
-    """Prefix of the daily counter of what a caller's jobs have cost; a script adds the day."""
-    return f"fleet:spent:{caller}:"
+def book_key(day: int) -> str:
+    """Hash of what was called and spent on a day, by its number in the configured time zone."""
+    return f"{BOOK_PREFIX}{day}"
 
 
 def queue_lists(queue: str) -> list[str]:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
-from fleet.callers import NANO
 from fleet.decision import Memory
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
@@ -21,7 +20,6 @@ from fleet.names import (
     job_key,
     jobs_index,
     log_key,
-    spent_prefix,
     waiting_key,
 )
 from fleet.refusal import in_plain_words
@@ -152,13 +150,6 @@ class Records:
         async with store_errors():
             raw = pairs(await self.line.call("HGETALL", PACE))
         return {model: int(ms) / 1000 for model, ms in raw.items()}
-
-    async def spent_today(self, caller: str) -> float:
-        """US dollars that a caller's jobs have cost since midnight, UTC."""
-        async with store_errors():
-            seconds, _ = await self.line.call("TIME")
-            spent = await self.line.call("GET", f"{spent_prefix(caller)}{int(seconds) // 86400}")
-        return int(spent or 0) / NANO
 
     async def unended_jobs(self, caller: str) -> int:
         """How many jobs of a caller have not ended."""

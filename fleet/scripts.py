@@ -10,20 +10,24 @@ from redis.exceptions import NoScriptError
 from fleet.line import Line
 
 _FOLDER = Path(__file__).parent / "lua"
-_PRELUDE = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
 
 
 class Script:
-    """One script. `keys` and `args` are in the order that the script's head lists.
+    """One script. `keys` and `args` are in the order that the script's head lists; `more` names
+    what it shares with some others, beside what all share.
 
     When Redis' memory is full no job and no feedback is taken in; jobs that are in go on to
     their ends.
     """
 
-    def __init__(self, name: str, *, when_full: bool = True) -> None:
-        body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    def __init__(self, name: str, *more: str, when_full: bool = True) -> None:
+        body = "\n".join(_read(part) for part in ("prelude", *more, name))
         head = "#!lua flags=allow-oom" if when_full else "#!lua"
-        self.source = f"{head}\n{_PRELUDE}\n{body}"
+        self.source = f"{head}\n{body}"
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(
@@ -48,7 +52,7 @@ class Script:
         await line.call("SCRIPT", "LOAD", self.source)
 
 
-CREATE = Script("create", when_full=False)
+CREATE = Script("create", "money", when_full=False)
 TAKE = Script("take")
 ROUTE = Script("route")
 CLAIM = Script("claim")
@@ -64,7 +68,9 @@ PUSH = Script("push")
 BEAT = Script("beat")
 REAP = Script("reap")
 BREAKER = Script("breaker")
-SPEND_CALL = Script("spend_call")
+RESERVE = Script("reserve", "money")
+SETTLE_CALL = Script("settle_call", "money")
+READ_BOOK = Script("read_book", "money")
 CHARGE = Script("charge")
 KEY = Script("key")
 GIVE_FEEDBACK = Script("feedback", when_full=False)

@@ -30,6 +30,7 @@ from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
 from fleet.routing import Router
+from fleet.spend.settings import Spend
 from fleet.webhooks.settings import Webhooks
 
 PREFIX = "FLEET_"
@@ -208,6 +209,7 @@ class Settings(BaseSettings):
     workers: Workers = Workers()
     fallback: Fallback = Fallback()
     breaker: Breaker = Breaker()
+    spend: Spend = Spend()
     router: Router = Router()
     webhooks: Webhooks = Webhooks()
     flower: Flower = Flower()

@@ -9,6 +9,8 @@ from fleet.errors import StoreUnavailable
 from fleet.ledger import Ledger
 from fleet.process import living_nodes
 from fleet.settings import Settings
+from fleet.spend.book import Book
+from fleet.spend.sheet import ALL, of_model, used_up
 from router.plan import Standing
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ class Watch:
         self.loading: frozenset[str] = frozenset()
         self._ledger = ledger
         self._catalogue = settings.catalogue
+        self._book, self._spend = Book(ledger.line, settings), settings.spend
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -55,4 +58,12 @@ class Watch:
             for model, jobs in zip(models, waiting, strict=True)
         }
         self.broken, self.loading = shut(nodes), loading(nodes)
-        return Standing(frozenset(slots), waits, self.broken)
+        return Standing(frozenset(slots), waits, await self._used_up() | self.broken)
+
+    async def _used_up(self) -> dict[str, str]:
+        """The models of which no call may be made any more today."""
+        scopes = [of_model(model.name) for model in self._catalogue.enabled if model.paid]
+        if not scopes:
+            return {}
+        today = await self._book.today(ALL, *scopes)
+        return used_up(today.sheet, self._catalogue, self._spend)

@@ -10,11 +10,11 @@ from typing import Any
 from fleet.errors import CapReached, NotBegunAgain, Refused
 from fleet.events import Event, Kind, fold
 from fleet.insist import insist
-from fleet.job import Job
 from fleet.ledger import Ledger
 from fleet.settings import Settings
 from workers.backend import Backend, Step, Steps
 from workers.generations import Generations
+from workers.purse import Purse
 from workers.running import Running, Stop
 
 log = logging.getLogger(__name__)
@@ -31,15 +31,15 @@ class Answering:
         backend: Backend,
         ledger: Ledger,
         generations: Generations,
+        purse: Purse | None,
         settings: Settings,
     ) -> None:
         self._model = model
         self._backend = backend
         self._ledger = ledger
         self._generations = generations
+        self._purse = purse
         self._after_first_token = settings.fallback.after_first_token
-        known = settings.catalogue.get(model)
-        self._price = known.price if known else None
 
     async def steps(self, running: Running) -> Steps:
         """The steps of an attempt: the rest of the one before where there is one, else the
@@ -51,26 +51,41 @@ class Answering:
                 log.info("job %s: attempt %s goes on at byte %s", job.id, job.attempt, job.place)
                 if job.streamed and not job.place:  # the text so far is of an earlier answer
                     running.attempt.restart(job.restart_reason or LOST)
-                return kept
+                return self._paid(running, kept)
             await self._new_generation(running)
-        await self._check_budget(job)
+        await self._reserve(running)
+        return self._paid(running, self._asked(running))
+
+    async def _reserve(self, running: Running) -> None:
+        """Set aside what the call may cost, where it costs anything.
+
+        Raises:
+            CapReached: a cap has no room for it. NotServed: there would be no call.
+        """
+        if self._purse is None:
+            return
+        self._backend.check(running.job.request)
+        running.bill = self._purse.bill(running.job)
+        try:
+            await self._purse.reserve(running.bill)
+        except CapReached:
+            running.bill = None
+            raise
+
+    def _paid(self, running: Running, steps: Steps) -> Steps:
+        """The steps, with what they cost noted."""
+        if self._purse is None:
+            return steps
+        running.bill = running.bill or self._purse.bill(running.job)
+        return self._purse.paid(running.bill, steps)
+
+    def _asked(self, running: Running) -> Steps:
+        job = running.job
         if not job.streamed:
             return self._backend.stream(job.request, running.generation)
         if self._after_first_token == "continue" and self._backend.continues:
             return self._continued(running)
         return self._again(running)
-
-    async def _check_budget(self, job: Job) -> None:
-        """What was left at the post may be spent by now.
-
-        Raises:
-            CapReached: it is; a model that costs nothing may go on.
-        """
-        if self._price is None or not job.budget_usd:
-            return
-        spent = await insist(lambda: self._ledger.spent_today(job.caller))
-        if spent >= job.budget_usd:
-            raise CapReached(f"the ${job.budget_usd:g} that this key has for today are spent")
 
     def _again(self, running: Running) -> Steps:
         job = running.job

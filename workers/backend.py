@@ -1,6 +1,6 @@
 """What a model looks like to us: a request goes in, pieces of an answer come out."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -25,6 +25,8 @@ class Step(NamedTuple):
     place: int = 0
     #: Set in the last step.
     end: End | None = None
+    #: What the provider has told of `End.usage` so far, where it tells it before the end.
+    usage: Mapping[str, Any] | None = None
 
 
 Steps = AsyncGenerator[Step]
@@ -54,6 +56,14 @@ class Backend(Protocol):
 
         Raises:
             TryNext: another model may answer. Refused: none would.
+        """
+        ...
+
+    def check(self, request: dict[str, Any]) -> None:
+        """See whether the request can be put into the server's words, before a call is paid for.
+
+        Raises:
+            NotServed: it cannot.
         """
         ...
 

@@ -60,6 +60,9 @@ class LlamaServer:
         posted = self._upstream.head("POST", "/v1/chat/completions", len(payload), named) + payload
         return self._following(posted, generation, 0)
 
+    def check(self, request: dict[str, Any]) -> None:
+        """See `Backend.check`: it takes requests as they are."""
+
     async def attach(self, generation: str, place: int) -> Steps | None:
         """See `Backend.attach`."""
         if not await self._has(generation, place):

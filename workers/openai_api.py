@@ -1,5 +1,5 @@
 """Any API of OpenAI's chat completions as a backend: OpenAI's own, or a provider that speaks
-like it. Under a daily cap of calls.
+like it.
 """
 
 import json
@@ -11,7 +11,6 @@ from fleet import __version__
 from fleet.catalogue import Model
 from fleet.errors import ConfigError, ModelError
 from fleet.retry_after import wish_of
-from workers.allowance import Allowance
 from workers.backend import Steps
 from workers.openai_form import to_completion
 from workers.provider_words import error_of
@@ -27,11 +26,10 @@ class OpenAIApi:
     #: To ask costs money: the next job is the probe.
     probes = False
 
-    def __init__(self, model: Model, allowance: Allowance) -> None:
+    def __init__(self, model: Model) -> None:
         if not model.api_key:
             raise ConfigError(f"model {model.name!r}: set {model.api_key_env} for its worker")
         self._model = model
-        self._allowance = allowance
         # Some guards before such APIs turn away whoever has no name.
         named = f"User-Agent: chat-fleet/{__version__}\r\n"
         self._upstream = Upstream(model, self._error_of, named)
@@ -41,7 +39,6 @@ class OpenAIApi:
         body = to_completion(request, self._model)
         payload = json.dumps(body, separators=(",", ":")).encode()
         posted = self._upstream.head("POST", "/chat/completions", len(payload)) + payload
-        await self._allowance.take()
         reading = Reading(0, self._model.timeouts.first_token_s)
         async with aclosing(self._upstream.read(posted, reading)) as steps:
             async for step in steps:
@@ -58,6 +55,9 @@ class OpenAIApi:
             code=str(told.get("code") or ""),
             wish_s=wish_of(headers),
         )
+
+    def check(self, request: dict[str, Any]) -> None:
+        """See `Backend.check`: whatever comes here can be told there."""
 
     async def attach(self, generation: str, place: int) -> Steps | None:
         """See `Backend.attach`."""

@@ -14,11 +14,13 @@ from fleet.job import HandOver, Job, Status
 from fleet.journal import Writer
 from fleet.ledger import Claim, Ledger
 from fleet.settings import Settings
+from fleet.spend.book import Book
 from workers.answering import Answering
 from workers.backend import Backend, End
 from workers.generations import Generations
 from workers.guard import Guard
 from workers.next_try import NextTry, failure, remembered
+from workers.purse import Purse
 from workers.running import Running, Stop
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,13 @@ class Runner:
         self._after_first_token = settings.fallback.after_first_token
         self._next_try = NextTry.of(model, settings)
         known = settings.catalogue.get(model)
-        self._price = known.price if known else None
+        self._purse = (
+            Purse(known, Book(ledger.line, settings), settings) if known and known.paid else None
+        )
         self._generations = Generations(backend, ledger, settings.workers.lease_s)
-        self._answering = Answering(model, backend, ledger, self._generations, settings)
+        self._answering = Answering(
+            model, backend, ledger, self._generations, self._purse, settings
+        )
         #: By attempt: of one job there may be two here, the older one winding down.
         self._running: dict[tuple[str, int], Running] = {}
         #: Names of claims; a process that comes after us under the same name has others.
@@ -153,10 +159,15 @@ class Runner:
 
     async def _renew(self, running: Running) -> None:
         try:
-            if not await self._ledger.renew(running.job):
+            if not await self._kept(running):
                 running.stop(Stop.LOST)
         except StoreUnavailable as error:
             log.warning("job %s: lease not renewed: %s", running.job.id, error)
+
+    async def _kept(self, running: Running) -> bool:
+        if self._purse and running.bill:
+            return await self._ledger.renew(running.job, running.bill.hold.id, self._purse.hold_ms)
+        return await self._ledger.renew(running.job)
 
     async def _claim(self) -> Claim | None:
         self._backend.prepare()
@@ -194,15 +205,18 @@ class Runner:
         if self._draining and running.stopped_by is None:
             running.stopped_by = Stop.DRAIN
         try:
-            async with running.scope:
-                running.streaming = running.stopped_by is None
-                if not running.streaming:
-                    raise TimeoutError
-                try:
-                    with self._guard.listening(running):
-                        end = await self._stream(running)
-                finally:
-                    running.streaming = False
+            try:
+                async with running.scope:
+                    running.streaming = running.stopped_by is None
+                    if not running.streaming:
+                        raise TimeoutError
+                    try:
+                        with self._guard.listening(running):
+                            end = await self._stream(running)
+                    finally:
+                        running.streaming = False
+            finally:  # before anything is said of an end: whoever reads of it finds it paid
+                await self._settle(running)
         except TimeoutError:
             await self._interrupted(running)
         except TryNext as error:
@@ -217,6 +231,10 @@ class Runner:
         else:
             return await self._complete(running, end)
         return False
+
+    async def _settle(self, running: Running) -> None:
+        if self._purse and running.bill:
+            await self._purse.settle(running.job, running.bill)
 
     async def _stream(self, running: Running) -> End:
         add = running.attempt.add
@@ -236,9 +254,6 @@ class Runner:
         status = Status.INCOMPLETE if reason else Status.COMPLETED
         told = {"finish_reason": end.finish_reason} | ({"reason": reason} if reason else {})
         usage = {"model": self._model, **end.usage}
-        fields: dict[str, Any] = {"usage": usage}
-        if self._price is not None:
-            fields["cost_usd"] = self._price.cost_usd(end.usage)
         return await self._end(
             running,
             status,
@@ -246,7 +261,7 @@ class Runner:
                 *(Kind.USAGE, event_data(Kind.USAGE, **usage)),
                 *(status.value, event_data(Kind(status.value), **told)),
             ],
-            fields,
+            {"usage": usage},
         )
 
     async def _fail(

@@ -6,6 +6,7 @@ from enum import Enum
 
 from fleet.journal import AttemptLog
 from fleet.ledger import Claim
+from workers.bill import Bill
 
 
 class Stop(Enum):
@@ -28,6 +29,8 @@ class Running:
         #: What the server's breaker calls this attempt, if it is to show whether the server is
         #: well; empty once it has shown it.
         self.probe = probe
+        #: What its call costs; None: nothing.
+        self.bill: Bill | None = None
         self.stopped_by: Stop | None = None
         self._claimed_at, self._since = claim.at, time.monotonic()
         self.scope = asyncio.timeout(max(claim.seconds_left, 0.0))

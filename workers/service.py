@@ -18,7 +18,6 @@ from fleet.process import Heartbeat, node_name, wait_for_store
 from fleet.reaper import reap_for_ever
 from fleet.settings import Settings
 from fleet.webhooks.outbox import Outbox
-from workers.allowance import Allowance
 from workers.backend import Backend
 from workers.guard import Guard
 from workers.health import ServerState
@@ -44,7 +43,7 @@ async def serve(
         ledger = Ledger(line, settings, dispatcher)
         outbox = Outbox(line, settings, dispatcher)
         await wait_for_store(ledger)
-        backend = make_backend(model, ledger)
+        backend = make_backend(model)
         stack.push_async_callback(backend.aclose)
         writer = Writer(ledger)
         writer.start()
@@ -90,16 +89,16 @@ async def serve(
         await _drain(runner, settings.workers.drain_s)
 
 
-def make_backend(model: Model, ledger: Ledger) -> Backend:
+def make_backend(model: Model) -> Backend:
     """The backend of the model's kind."""
     if model.kind == "anthropic":
         from workers.claude.client import Claude  # heavy: only the worker that needs it pays
 
-        return Claude(model, Allowance(model, ledger.spend_call))
+        return Claude(model)
     if model.kind == "openai":
         from workers.openai_api import OpenAIApi
 
-        return OpenAIApi(model, Allowance(model, ledger.spend_call))
+        return OpenAIApi(model)
     from workers.llama import LlamaServer
 
     return LlamaServer(model)

@@ -18,9 +18,9 @@ import httptools
 from fleet.catalogue import Model
 from fleet.errors import (
     ModelError,
+    NotConnected,
     ServerFailed,
     ServerStalled,
-    ServerUnreachable,
     StreamCut,
     TryNext,
 )
@@ -210,13 +210,11 @@ class Upstream:
                     self.host, self.port, ssl=self.tls or None, limit=READ_SIZE
                 )
         except ssl.SSLCertVerificationError as error:
-            raise ServerUnreachable(
+            raise NotConnected(
                 f"the server of {self._model.name!r} is not trusted: {error.verify_message}"
             ) from error
         except (OSError, TimeoutError) as error:
-            raise ServerUnreachable(
-                f"the server of {self._model.name!r} does not answer"
-            ) from error
+            raise NotConnected(f"the server of {self._model.name!r} does not answer") from error
 
     async def _read(self, reader: asyncio.StreamReader, until: float, reading: Reading) -> bytes:
         """The next bytes. End of file is no end: only `[DONE]` is."""

@@ -21,7 +21,10 @@ Concurrent = Annotated[
     int, typer.Option(min=0, max=MOST, help="Jobs at once; 0: `[limits] caller_jobs`.")
 ]
 Budget = Annotated[
-    float, typer.Option(min=0, help="US dollars in a day (UTC) for models with a price; 0: any.")
+    float, typer.Option(min=0, help="US dollars in a day for models with a price; 0: any.")
+]
+Calls = Annotated[
+    int, typer.Option(min=0, max=MOST, help="Calls in a day of models that cost money; 0: any.")
 ]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration (TOML).")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of text.")]
@@ -35,6 +38,7 @@ def create(
     tpm: Tpm = 0,
     concurrent: Concurrent = 0,
     budget: Budget = 0.0,
+    calls: Calls = 0,
     as_json: Json = False,
     config: Config = None,
 ) -> None:
@@ -43,7 +47,7 @@ def create(
     from fleet.callers import Caller
 
     chosen = tuple(dict.fromkeys(model.strip() for model in models.split(",") if model.strip()))
-    create(config, Caller(name, chosen, rpm, tpm, concurrent, budget), as_json)
+    create(config, Caller(name, chosen, rpm, tpm, concurrent, budget, calls), as_json)
 
 
 @app.command("list")

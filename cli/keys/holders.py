@@ -17,6 +17,8 @@ from fleet.errors import ConfigError, FleetFault
 from fleet.keys import Key, Keys
 from fleet.ledger import Ledger, connect
 from fleet.settings import CALLER, Settings
+from fleet.spend.book import Book
+from fleet.spend.sheet import of_caller
 
 T = TypeVar("T")
 
@@ -89,7 +91,17 @@ def show_list(config: Path | None, as_json: bool) -> None:
         out.print("No keys yet. Make one: fleet keys create NAME", markup=False)
         return
     table = Table()
-    for column in ("name", "key", "models", "rpm", "tpm", "at once", "$ a day", "created"):
+    for column in (
+        "name",
+        "key",
+        "models",
+        "rpm",
+        "tpm",
+        "at once",
+        "$ a day",
+        "calls a day",
+        "created",
+    ):
         table.add_column(column, no_wrap=column in ("name", "key"))
     for key in keys:
         table.add_row(*_cells(key))
@@ -105,13 +117,15 @@ def _cells(key: Key) -> list[str]:
         ", ".join(caller.models) or "all",
         *(str(limit or "") for limit in limits),
         f"{caller.budget_usd:g}" if caller.budget_usd else "",
+        str(caller.paid_calls or ""),
         moment(key.created_at),
     ]
 
 
 def show(config: Path | None, name: str, as_json: bool) -> None:
     """A key's limits beside its use."""
-    told = _with_ledger(settings_of_role(config)[0], lambda ledger: _use(ledger, name))
+    settings, _ = settings_of_role(config)
+    told = _with_ledger(settings, lambda ledger: _use(ledger, settings, name))
     if as_json:
         print_json(told)
         return
@@ -121,14 +135,18 @@ def show(config: Path | None, name: str, as_json: bool) -> None:
     out.print(table)
 
 
-async def _use(ledger: Ledger, name: str) -> dict[str, Any]:
+async def _use(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
     key = await _known(Keys(ledger.line), name)
+    scope = of_caller(name)
+    spent = (await Book(ledger.line, settings).today(scope)).sheet[scope]
     left = await ledger.allowance(key.caller)
     return key.as_dict() | {
         "requests_left": left.requests if left.rpm else None,
         "tokens_left": left.tokens if left.tpm else None,
         "unended_jobs": await ledger.unended_jobs(name),
-        "spent_usd_today": await ledger.spent_today(name),
+        "spent_usd_today": spent.usd,
+        "held_usd": spent.held_usd,
+        "paid_calls_today": spent.calls,
     }
 
 
@@ -139,6 +157,7 @@ def described(told: dict[str, Any]) -> dict[str, str]:
         return f"{used} of {limit}" if limit else "no limit"
 
     jobs, spent, budget = told["unended_jobs"], told["spent_usd_today"], told["budget_usd"]
+    calls = told["paid_calls_today"]
     return {
         "name": told["name"],
         "key": f"{told['begins']}…",
@@ -150,6 +169,8 @@ def described(told: dict[str, Any]) -> dict[str, str]:
         if told["concurrent"]
         else str(jobs),
         "spent today": f"${spent:g} of ${budget:g}" if budget else f"${spent:g}",
+        "set aside now": f"${told['held_usd']:g}",
+        "paid calls today": of(calls, told["paid_calls"]) if told["paid_calls"] else str(calls),
     }
 
 

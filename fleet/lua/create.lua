@@ -2,7 +2,7 @@
 -- its message to the router.
 -- KEYS  1 job hash   2 log stream   3 jobs index (zset)   4 idempotency string   5 router's queue (list)
 --       6 due (zset)   7 the router's line (zset)   8 the caller's bucket
---       9 prefix of the counter of what it has spent; the day is added here
+--       9 prefix of the books of money; the day is added here
 --       10.. the lines of the models that may get it
 -- ARGV  1 the order (JSON)   2.. field, value, ...
 -- The order: `channel`; `ttl_s` (unended); `index_size`; `retention_ms`;
@@ -10,14 +10,15 @@
 --   `event`: the queued event; `deadline_s`; `start_timeout_s`, or 0; `caller`; `priority`;
 --   `caller_jobs`: unended jobs of one caller, `queue_jobs`: waiting jobs of one line, at most;
 --   `rpm`, `tpm`: requests and tokens that the caller has in a minute, or 0; `tokens` of this job;
---   `budget`: 10^-9 US dollars that the caller has in a day, or 0; `free`: models that may answer when
---   these are spent (JSON list), or '' if none may;
+--   `budget`: 10^-9 US dollars that the caller has in a day, `paid_calls`: calls that cost some, or 0;
+--   `free`: models that may answer when these are spent (JSON list), or '' if none may; `offset_ms` of the
+--   time zone whose days count;
 --   `webhooks` of one caller that are not delivered, at most; 0: this job has none.
 -- Returns {1, jobs ahead in the router's line}, {0, stored idempotency value}, and refused:
 -- {-1, unended jobs of the caller}, {-2, jobs in the shortest line that is full}, {-3, ms until it
--- may make a request}, {-4, ms until it has the tokens}, {-5, ms until it may spend again},
--- {-6, webhooks of the caller that are not delivered}. Behind
--- that stand the requests and tokens that the caller has left. Who is refused is not charged.
+-- may make a request}, {-4, ms until it has the tokens}, {-5, now ms} when its
+-- money is spent, {-6, webhooks of the caller that are not delivered}, {-7, now ms} when its calls are.
+-- Behind that stand the requests and tokens that the caller has left. Who is refused is not charged.
 -- A client that did not hear the answer sends the same call again.
 local order = cjson.decode(ARGV[1])
 local rpm, tpm, budget = order.rpm, order.tpm, order.budget
@@ -57,9 +58,19 @@ end
 if shortest and shortest >= order.queue_jobs then
   return told(-2, shortest)
 end
-local poor = budget > 0 and tonumber(redis.call('GET', today(KEYS[9])) or 0) >= budget
+local poor
+if budget > 0 or order.paid_calls > 0 then
+  local scope = 'caller:' .. order.caller
+  local spent = redis.call('HMGET', KEYS[9] .. day_number(order.offset_ms), scope .. ':calls', scope .. ':nano',
+    scope .. ':held')
+  if budget > 0 and tonumber(spent[2] or 0) + tonumber(spent[3] or 0) >= budget then
+    poor = -5
+  elseif order.paid_calls > 0 and tonumber(spent[1] or 0) >= order.paid_calls then
+    poor = -7
+  end
+end
 if poor and order.free == '' then
-  return told(-5, DAY_MS - now % DAY_MS)
+  return told(poor, now)
 end
 local short, wait_ms = charge(KEYS[8], rpm, tpm, order.tokens)
 if short then

@@ -1,11 +1,11 @@
 -- The end of a job by the attempt that ran it: last events, terminal event, record; and who has
 -- answered, for the next turn of the conversation.
 -- KEYS  1 job hash   2 log stream   3 due (zset)   4 pace of each model (hash)   5 decision log (stream)
---       6 memory of the conversation (hash)   7 prefix of the counter of what the caller has spent
+--       6 memory of the conversation (hash)
 -- ARGV  1 the order (JSON)   2.. kind, json, ... of the events, then field, value, ...
 -- The order: `channel`; `attempt`, and `seq` that the writer expects, as text; `status`; `ttl_s` (ended);
 --   `model`; `log_size`: entries of the decision log, at most; `memory_s`: ttl of the memory, or 0;
---   `cost` in 10^-9 US dollars; `events`: values that the events take
+--   `events`: values that the events take
 -- Returns 1 when this call (or its first try) ended the job, else 0.
 local order = cjson.decode(ARGV[1])
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'started_at')
@@ -26,10 +26,6 @@ for i = 2, 1 + order.events, 2 do
 end
 if #ARGV > 1 + order.events then
   redis.call('HSET', KEYS[1], unpack(ARGV, 2 + order.events))
-end
-if order.cost > 0 then
-  redis.call('INCRBY', today(KEYS[7]), text(order.cost))
-  redis.call('EXPIRE', today(KEYS[7]), 172800)
 end
 close(KEYS[1], KEYS[2], KEYS[3], order.channel, expected, order.status, events, order.ttl_s, KEYS[5],
   order.log_size)

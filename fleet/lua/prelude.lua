@@ -9,7 +9,6 @@ local TERMINAL = {completed = true, failed = true, cancelled = true, expired = t
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local now_text = string.format('%.0f', now)
-local DAY_MS = 86400000
 
 local function text(number)
   return string.format('%.0f', number)
@@ -181,11 +180,6 @@ local function drop_webhook(due, id, caller)
   if redis.call('ZREM', hooks, id) == 1 and redis.call('HINCRBY', load_of(hooks), caller, -1) <= 0 then
     redis.call('HDEL', load_of(hooks), caller)
   end
-end
-
--- Beside a prefix: the counter of this day (UTC).
-local function today(prefix)
-  return prefix .. text(math.floor(now / DAY_MS))
 end
 
 -- A caller's requests and tokens: two buckets, each of which holds what a minute allows and fills

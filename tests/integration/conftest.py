@@ -8,10 +8,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
 from fleet.callers import Caller
 from fleet.keys import Keys
 from fleet.ledger import connect
+from fleet.names import BOOK_PREFIX
 from fleet.settings import Settings
 from tests.fakes.handle import Fake
 from tests.stack import Stack
@@ -120,6 +122,13 @@ def with_claude(folder: Path, claude: str) -> Iterator[tuple[Stack, Fake, Fake]]
     local.close()
     api.close()
     valkey.stop()
+
+
+def new_day(stack: Stack) -> None:
+    """Nothing is spent today."""
+    with Redis.from_url(stack.env["FLEET_REDIS_URL"]) as client:
+        for page in client.scan_iter(f"{BOOK_PREFIX}*"):
+            client.delete(page)
 
 
 def keyed(stack: Stack, key: str) -> httpx.Client:

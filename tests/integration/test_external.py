@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from redis import Redis
 
 from tests.fakes.handle import Fake
-from tests.integration.conftest import MODEL
+from tests.integration.conftest import MODEL, new_day
 from tests.stack import Stack
 from tests.support import Valkey, wait_until
 
@@ -110,10 +109,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[External]:
 @pytest.fixture
 def fleet(running: External) -> External:
     """The fleet on a new day: nothing spent, everybody well."""
-    with Redis.from_url(running.stack.env["FLEET_REDIS_URL"]) as client:
-        spent = list(client.scan_iter("fleet:calls:*"))
-        if spent:
-            client.delete(*spent)
+    new_day(running.stack)
     if running.local.process is None:
         running.local.start()
     for fake in (running.local, running.claude, running.gpt):
@@ -314,12 +310,6 @@ def test_the_job_falls_over_from_a_provider_that_fails(
     assert [(t["model"], t["code"]) for t in job["tried"]] == [("gpt-4", code)]
 
 
-def test_no_more_calls_than_its_days_share(fleet: External) -> None:
-    before = fleet.gpt.stats()["requests"]
-    assert [fleet.ended("Hello", "gpt-4")["model"] for _ in range(4)] == [*["gpt-4"] * 3, "claude"]
-    assert fleet.gpt.stats()["requests"] == before + 3
-
-
 def test_a_cancelled_call_is_hung_up(fleet: External) -> None:
     for fake, model in ((fleet.claude, "claude"), (fleet.gpt, "gpt-4")):
         before = fake.stats()["client_gone"]
@@ -349,3 +339,9 @@ def test_health_says_why_a_model_is_off_and_is_no_worse_for_it(fleet: External) 
     assert "off" not in report["models"]["claude"]
     refused = fleet.stack.client.post("/v1/jobs", json={"message": "Hi", "model": "resting"})
     assert "RESTING_API_KEY" in refused.json()["error"]["message"]
+
+
+def test_no_more_calls_than_its_days_share(fleet: External) -> None:
+    before = fleet.gpt.stats()["requests"]
+    assert [fleet.ended("Hello", "gpt-4")["model"] for _ in range(4)] == [*["gpt-4"] * 3, "claude"]
+    assert fleet.gpt.stats()["requests"] == before + 3

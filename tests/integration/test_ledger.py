@@ -322,11 +322,6 @@ async def test_an_unknown_job_is_nobodys(ledger: Ledger) -> None:
     assert await ledger.cancel("job_x") is None
 
 
-async def test_a_daily_allowance_is_never_exceeded_by_a_crowd(ledger: Ledger) -> None:
-    numbers = await asyncio.gather(*(ledger.spend_call("claude", 20) for _ in range(100)))
-    assert sorted(n for n in numbers if n) == list(range(1, 21))
-
-
 async def test_redis_that_forgot_the_scripts_is_told_them_again(ledger: Ledger) -> None:
     job = await claimed(ledger, await routed(ledger))
     writer = Writer(ledger)

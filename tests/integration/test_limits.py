@@ -21,6 +21,8 @@ from fleet.job import NewJob, Status, new_job_id
 from fleet.ledger import Created, Ledger, Routed, connect
 from fleet.names import bucket_key
 from fleet.settings import Settings
+from fleet.spend.book import Book
+from fleet.spend.sheet import Hold, cap_of_caller
 from tests.fakes.handle import Fake
 from tests.integration.conftest import MODEL, client_of
 from tests.stack import Stack
@@ -184,11 +186,15 @@ async def test_what_makes_no_job_is_charged_from_the_same_bucket(ledger: Ledger)
 
 async def test_money_is_counted_once_and_models_that_cost_none_go_on(ledger: Ledger) -> None:
     budget: dict[str, Any] = {"budget_usd": 0.5}
-    job = await running(ledger, **budget)
-    usage = {"prompt_tokens": 1, "completion_tokens": 1}
-    assert await finish(ledger, job, usage, cost_usd=0.5)
-    assert await finish(ledger, job, usage, cost_usd=0.5)  # its answer was lost: sent again
-    assert await ledger.spent_today("alice") == 0.5
+    job, book = await running(ledger, **budget), Book(ledger.line, Settings())
+    call = Hold(f"{job.id}.1", 0.4, [cap_of_caller("alice", 0, 0.5)])
+    await book.reserve(call)
+    for _ in range(2):  # its answer was lost: sent again
+        await book.settle(job.id, call, 0.5)
+    assert await finish(ledger, job, {"prompt_tokens": 1, "completion_tokens": 1})
+    paid = await ledger.load(job.id)
+    assert paid
+    assert paid.cost_usd == 0.5
     refused = await post(ledger, **budget)
     assert (refused.short, 0 < refused.wait_s <= 86_400) == ("money", True)
     assert not (await post(ledger, budget_usd=0.6)).short
@@ -197,6 +203,17 @@ async def test_money_is_counted_once_and_models_that_cost_none_go_on(ledger: Led
     job = await ledger.load(job_id)
     assert job
     assert job.allowed == ("fast",)
+
+
+async def test_what_is_set_aside_is_spent_and_calls_are_counted_too(ledger: Ledger) -> None:
+    job, book = await running(ledger), Book(ledger.line, Settings())
+    call = Hold(f"{job.id}.1", 0.5, [cap_of_caller("alice", 0, 0.5)])
+    await book.reserve(call)
+    assert (await post(ledger, budget_usd=0.5)).short == "money"
+    assert (await post(ledger, paid_calls=1)).short == "calls"
+    assert not (await post(ledger, paid_calls=2)).short
+    await book.settle(job.id, call, 0.1)
+    assert not (await post(ledger, budget_usd=0.5)).short
 
 
 @pytest.mark.parametrize(

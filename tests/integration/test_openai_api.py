@@ -15,7 +15,6 @@ import pytest
 from fleet.catalogue import Model
 from fleet.errors import (
     Barred,
-    CapReached,
     ConfigError,
     ContextExceeded,
     ModelError,
@@ -24,7 +23,6 @@ from fleet.errors import (
     ServerUnreachable,
 )
 from fleet.events import Piece
-from workers.allowance import Allowance
 from workers.backend import End, Step
 from workers.openai_api import OpenAIApi
 
@@ -81,16 +79,11 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 
-def backend(url: str, left: int = 1, **fields: Any) -> OpenAIApi:
+def backend(url: str, **fields: Any) -> OpenAIApi:
     entry = {"name": "gpt-4", "kind": "openai", "model": "gpt-4o", "url": url}
     price = {"input": 1, "output": 2}
-    model = Model.model_validate({**entry, "price": price, "calls_per_day": 100, **fields})
-
-    async def spend(name: str, allowed: int) -> int:
-        assert (name, allowed) == ("gpt-4", 100)
-        return left
-
-    return OpenAIApi(model, Allowance(model, spend))
+    model = Model.model_validate({**entry, "price": price, **fields})
+    return OpenAIApi(model)
 
 
 async def steps(provider: Provider, **more: Any) -> list[Step]:
@@ -150,13 +143,6 @@ async def test_a_refusal_has_its_error(
     with pytest.raises(expected) as caught:
         await steps(Provider(reply(status, body.encode(), "Retry-After: 9")))
     assert told in caught.value.message
-
-
-async def test_nothing_is_sent_when_the_days_calls_are_used_up() -> None:
-    provider = Provider(WELL)
-    with pytest.raises(CapReached, match="the 100 calls of today are used up"):
-        await steps(provider, left=0)
-    assert provider.head == b""
 
 
 @pytest.fixture

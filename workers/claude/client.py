@@ -1,4 +1,4 @@
-"""Claude by the `anthropic` SDK: the last resort, under a daily cap of calls.
+"""Claude by the `anthropic` SDK: the last resort.
 
 Only the worker of such a model imports this module: the SDK costs two seconds and
 78 MB at import.
@@ -15,6 +15,7 @@ from fleet.catalogue import Model
 from fleet.errors import (
     ConfigError,
     ModelError,
+    NotConnected,
     NotServed,
     ServerFailed,
     ServerStalled,
@@ -22,7 +23,6 @@ from fleet.errors import (
     StreamCut,
 )
 from fleet.retry_after import wish_of
-from workers.allowance import Allowance
 from workers.backend import Step, Steps
 from workers.claude.decoder import MessageDecoder
 from workers.claude.form import to_messages
@@ -41,12 +41,11 @@ class Claude:
     #: To ask costs money: the next job is the probe.
     probes = False
 
-    def __init__(self, model: Model, allowance: Allowance) -> None:
+    def __init__(self, model: Model) -> None:
         key = model.api_key
         if not key:
             raise ConfigError(f"model {model.name!r}: set {model.api_key_env} for its worker")
         self._model = model
-        self._allowance = allowance
         timeouts = model.timeouts
         self._client = anthropic.AsyncAnthropic(
             api_key=key,
@@ -57,8 +56,7 @@ class Claude:
 
     async def stream(self, request: dict[str, Any], generation: str = "") -> Steps:
         """See `Backend.stream`; nothing is kept."""
-        arguments = _with_a_plain_schema(to_messages(request, self._model))
-        await self._allowance.take()
+        arguments = self._arguments(request)
         decoder, begun = MessageDecoder(), False
         try:
             # `messages.stream` would put the whole message together again at every event.
@@ -66,7 +64,10 @@ class Claude:
                 heard = aiter(events)
                 while (event := await self._next(heard)) is not None:
                     begun = True
-                    if pieces := decoder.decode(event.to_dict()):
+                    pieces = decoder.decode(event.to_dict())
+                    if event.type == "message_start":  # it tells what the prompt costs
+                        yield Step(pieces, usage=decoder.usage)
+                    elif pieces:
                         yield Step(pieces)
         except anthropic.AnthropicError as error:
             raise self._translated(error, begun=begun) from error
@@ -83,8 +84,17 @@ class Claude:
         async with asyncio.timeout(self._model.timeouts.first_token_s):
             return await anext(events, None)
 
+    def check(self, request: dict[str, Any]) -> None:
+        """See `Backend.check`."""
+        self._arguments(request)
+
+    def _arguments(self, request: dict[str, Any]) -> dict[str, Any]:
+        return _with_a_plain_schema(to_messages(request, self._model))
+
     def _translated(self, error: anthropic.AnthropicError, *, begun: bool) -> ModelError:
         """The SDK's errors in our tree."""
+        if isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout)):
+            return NotConnected("Anthropic's API does not answer.")
         if isinstance(error, anthropic.APITimeoutError):
             return ServerStalled(SILENT)
         if isinstance(error, anthropic.APIConnectionError):

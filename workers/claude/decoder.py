@@ -69,6 +69,11 @@ class MessageDecoder:
             self._stop_reason = event["delta"].get("stop_reason") or self._stop_reason
             self._count(event.get("usage"))
 
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What the provider has told so far, in OpenAI's form."""
+        return usage_of(self._usage)
+
     def end(self) -> End:
         """The end of the answer, when the stream is over.
 
@@ -77,7 +82,7 @@ class MessageDecoder:
         """
         if self._stop_reason is None:
             raise StreamCut
-        return End(FINISH_REASONS.get(self._stop_reason, "stop"), usage_of(self._usage))
+        return End(FINISH_REASONS.get(self._stop_reason, "stop"), self.usage)
 
     def _start(self, number: int, block: dict[str, Any]) -> Iterator[Piece]:
         """A block may begin with content; those of Anthropic's own tools are none of ours."""

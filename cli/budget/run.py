@@ -1,0 +1,79 @@
+"""`fleet budget`: straight from Redis, for whoever runs the fleet."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from cli.budget.told import told
+from cli.route.tables import titled
+from cli.screen import out, print_json
+from cli.solo import settings_of_role
+from fleet.keys import Keys
+from fleet.ledger import connect
+from fleet.settings import Settings
+from fleet.spend.book import Book
+from fleet.spend.day import in_words
+
+
+def show(config: Path | None, as_json: bool) -> None:
+    """Today, this month, and where it leads.
+
+    Raises:
+        StoreUnavailable: Redis does not answer.
+    """
+    shown = asyncio.run(_read(settings_of_role(config)[0]))
+    if as_json:
+        print_json(shown)
+        return
+    zone, left = shown["time_zone"], in_words(shown["turns_in_s"])
+    title = f"{shown['date']} ({zone}; the day turns in {left})"
+    rows = [*shown["models"], {"name": "all", **shown["today"]}]
+    out.print(_table(title, "model", rows))
+    if shown["keys"]:
+        out.print(_table("by key", "key", shown["keys"]))
+    out.print(_month(shown), markup=False, soft_wrap=True)
+
+
+async def _read(settings: Settings) -> dict[str, Any]:
+    line = connect(settings)
+    try:
+        book, keys = Book(line, settings), await Keys(line).all()
+        today = await book.today()
+        month = await book.month(today.day)
+        return told(settings, [key.caller for key in keys], today, month)
+    finally:
+        await line.aclose()
+
+
+def _table(title: str, what: str, rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = titled(title, what)
+    for column in ("calls", "of", "$", "of", "$ set aside", "calls this month", "$ this month"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row["name"],
+            str(row["calls"]),
+            str(row["calls_per_day"] or ""),
+            dollars(row["usd"]),
+            dollars(row["usd_per_day"]) if row["usd_per_day"] else "",
+            dollars(row["held_usd"]) if row["held_usd"] else "",
+            str(row["month_calls"]),
+            dollars(row["month_usd"]),
+        )
+    return table
+
+
+def _month(shown: Mapping[str, Any]) -> str:
+    forecast = shown["forecast_usd"]
+    so_far = f"This month so far: ${dollars(shown['today']['month_usd'])}."
+    if forecast is None:
+        return f"{so_far} It is too early for a forecast."
+    return f"{so_far} If it goes on like this: ${dollars(forecast)} at its end."
+
+
+def dollars(amount: float) -> str:
+    """An amount with the digits that tell something: calls cost parts of a cent."""
+    return f"{amount:.2f}" if amount >= 1 or not amount else f"{amount:.2g}"

@@ -1,0 +1,1 @@
+"""What is spent on models that cost money: caps, reservations, the book of each day."""
