@@ -9,8 +9,6 @@ import pytest
 from redis import Redis
 
 from fleet.callers import Caller
-from fleet.catalogue import Price
-from fleet.settings import Settings
 from tests.fakes.handle import Fake
 from tests.integration.conftest import client_of, with_claude
 from tests.stack import Stack
@@ -107,16 +105,3 @@ def test_a_job_that_runs_goes_on_and_one_that_waits_looks_again(purse: Purse) ->
         assert (job["status"], job["model"]) == ("completed", "fast")
         assert [(t["model"], t["code"]) for t in job["tried"]] == [("claude", "cap_reached")]
         assert "the $1 that this key has for today" in job["tried"][0]["message"]
-
-
-def test_prices_are_for_a_million_tokens_and_less_for_cached_ones() -> None:
-    price = Price(input=0.10, output=0.50, cached_input=0.01)
-    assert price.cost_usd({"prompt_tokens": 1_000_000, "completion_tokens": 0}) == 0.10
-    cached = {"prompt_tokens": 1_000_000, "prompt_tokens_details": {"cached_tokens": 1_000_000}}
-    assert price.cost_usd(cached) == 0.01
-    assert price.cost_usd({}) == 0
-
-
-def test_the_usual_model_has_its_price_without_being_told() -> None:
-    settings = Settings(models=({"name": "claude", "kind": "anthropic"},))
-    assert settings.models[0].price == Price(input=0.10, output=0.50)
