@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from fleet.comparison import Reference
 from fleet.events import Answer
 from fleet.job import Job
 from fleet.request import FeedbackRequest
@@ -31,7 +32,7 @@ def urls(job_id: str) -> dict[str, str]:
     }
 
 
-def summary(job: Job) -> dict[str, Any]:
+def summary(job: Job, reference: Reference) -> dict[str, Any]:
     """A job without its words. Times in ms since the epoch, null = not yet."""
     return {
         "id": job.id,
@@ -59,19 +60,27 @@ def summary(job: Job) -> dict[str, Any]:
         "tried": job.tried,
         "usage": job.usage,
         "cost_usd": job.cost_usd,
+        "claude_cost_usd": claude_cost_usd(job, reference),
         "error": job.error,
         "metadata": job.metadata,
     }
 
 
-def detail(job: Job, answer: Answer) -> dict[str, Any]:
+def detail(job: Job, answer: Answer, reference: Reference) -> dict[str, Any]:
     """A job with its answer so far, and what its caller has said of it."""
-    return summary(job) | {
+    return summary(job, reference) | {
         "answer": answer.as_dict(),
         "finish_reason": answer.finish_reason,
         "feedback": job.feedback,
         "webhook": webhook(job),
     }
+
+
+def claude_cost_usd(job: Job, reference: Reference) -> float | None:
+    """What the job's answer would have cost at the model that is compared with."""
+    usage = job.usage or {}
+    tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return reference.cost_usd(job.model, job.cost_usd, *tokens)
 
 
 def webhook(job: Job) -> dict[str, Any] | None:

@@ -24,6 +24,24 @@ def untold(tried: Iterable[Mapping[str, Any]] | None, told: str) -> list[str]:
     return [failure for failure in failures if failure.rstrip(".") not in told]
 
 
+def dollars(amount: float | None) -> str:
+    """An amount of US dollars, with four digits where it is less than one; `–` if not known."""
+    if amount is None:
+        return "–"
+    sign, size = "-" * (amount < 0), abs(amount)
+    if 0 < size < 0.0001:
+        return f"{sign}<$0.0001"
+    return f"{sign}${size:.4f}" if 0 < size < 1 else f"{sign}${size:,.2f}"
+
+
+def stars(mean: float | None, count: int) -> str:
+    """The mean of so many ratings, of five stars; `–` where there are none."""
+    if mean is None:
+        return "–"
+    full = round(mean)
+    return f"{'★' * full}{'☆' * (5 - full)} {mean:.1f} ({count})"
+
+
 def waiting_line(model: str | None, health: Mapping[str, Any] | None) -> str:
     """Why a job does not move, by the API's health report. `model`: where it was routed to."""
     if health is None:
