@@ -24,6 +24,11 @@ def untold(tried: Iterable[Mapping[str, Any]] | None, told: str) -> list[str]:
     return [failure for failure in failures if failure.rstrip(".") not in told]
 
 
+def arm_of(job: Mapping[str, Any]) -> str:
+    """`heads: b`, the experiment and the arm that decided; empty if there was none."""
+    return f"{job['experiment']}: {job.get('arm')}" if job.get("experiment") else ""
+
+
 def dollars(amount: float | None) -> str:
     """An amount of US dollars, with four digits where it is less than one; `–` if not known."""
     if amount is None:

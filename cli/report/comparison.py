@@ -38,7 +38,7 @@ def comparison(found: Work, facts: Facts) -> Iterator[Line]:
     models = " + ".join((*facts.local, *(f"({name})" for name in facts.external)))
     average = found.overall.average_s
     rated = stars(found.overall.rating, found.overall.ratings)
-    cost = f"{dollars(found.month_usd)}/month, by the last {found.seen_h:.1f} h"
+    cost = f"{dollars(found.month_usd)}/month, at the rate of the last {found.seen_h:.1f} h"
     yield Line("Models", models, "Llama 8B + Qwen 32B")
     yield Line("Memory", facts.memory, "23 GB")
     yield Line("Avg response", "–" if average is None else f"{shown(average)} s", "4-6 s")

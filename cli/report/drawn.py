@@ -71,7 +71,5 @@ def prediction_line(predictions: Predictions) -> str:
     if predictions.median_error is None:
         return f"Predicted waits: no job with one waited {least} or more"
     error = percent(predictions.median_error)
-    return (
-        f"Predicted waits: off by {error} (median of {predictions.jobs:,} jobs that waited "
-        f"{least} or more)"
-    )
+    jobs = f"jobs that waited {least} or more: {predictions.jobs:,}"
+    return f"Predicted waits: off by {error} (median; {jobs})"

@@ -1,5 +1,8 @@
 """A key's money: spent by models that have a price, and by no others."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +15,7 @@ from fleet.callers import Caller
 from tests.fakes.handle import Fake
 from tests.integration.conftest import client_of, with_claude
 from tests.stack import Stack
-from tests.support import wait_until
+from tests.support import ROOT, wait_until
 
 #: A dollar for a word: what a test spends is seen at once.
 CLAUDE = """
@@ -105,3 +108,33 @@ def test_a_job_that_runs_goes_on_and_one_that_waits_looks_again(purse: Purse) ->
         assert (job["status"], job["model"]) == ("completed", "fast")
         assert [(t["model"], t["code"]) for t in job["tried"]] == [("claude", "cap_reached")]
         assert "the $1 that this key has for today" in job["tried"][0]["message"]
+
+
+def test_the_report_holds_each_models_cost_against_claudes(purse: Purse) -> None:
+    with purse.caller("reader", 1_000) as client:
+        local, paid = (ended(client, ask(client, model)) for model in ("fast", "claude"))
+        rated = client.post(f"/v1/jobs/{local['id']}/feedback", json={"rating": 4})
+        assert rated.status_code == 200, rated.text
+    used = local["usage"]["prompt_tokens"] + local["usage"]["completion_tokens"]
+    assert (local["cost_usd"], local["claude_cost_usd"]) == (None, used)
+    assert paid["claude_cost_usd"] == paid["cost_usd"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "report", "--json"],
+        cwd=ROOT,
+        env=purse.stack.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    bills = told["bills"]
+    assert bills["claude"]["cost_usd"] == bills["claude"]["there_usd"] >= paid["cost_usd"]
+    assert bills["fast"]["cost_usd"] is None
+    assert bills["fast"]["saved_usd"] == bills["fast"]["there_usd"] >= used
+    assert told["compared_with"] == "claude"
+    figures = {each["name"]: each for each in told["models"]}
+    assert figures["fast"]["rating"] == 4
+    assert figures["fast"]["completion_tokens"] >= 3
+    assert told["overall"]["jobs"] == sum(each["jobs"] for each in told["models"])
+    assert {"metric": "Models", "here": "fast + (claude)"}.items() <= told["comparison"][0].items()
