@@ -1,5 +1,6 @@
 """How the state of a job is put into words. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -30,20 +31,19 @@ def arm_of(job: Mapping[str, Any]) -> str:
 
 
 def dollars(amount: float | None) -> str:
-    """An amount of US dollars, with four digits where it is less than one; `–` if not known."""
+    """An amount of US dollars, to its second digit where it is very small; `–` if not known."""
     if amount is None:
         return "–"
     sign, size = "-" * (amount < 0), abs(amount)
-    if 0 < size < 0.0001:
-        return f"{sign}<$0.0001"
-    return f"{sign}${size:.4f}" if 0 < size < 1 else f"{sign}${size:,.2f}"
+    places = max(4, 1 - math.floor(math.log10(size))) if 0 < size < 1 else 2
+    return f"{sign}${size:,.{places}f}"
 
 
 def stars(mean: float | None, count: int) -> str:
     """The mean of so many ratings, of five stars; `–` where there are none."""
     if mean is None:
         return "–"
-    full = round(mean)
+    full = math.floor(mean + 0.5)
     return f"{'★' * full}{'☆' * (5 - full)} {mean:.1f} ({count})"
 
 
