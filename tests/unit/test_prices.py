@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -84,6 +85,25 @@ def test_the_table_is_asked_for_the_provider_that_answers() -> None:
         )
     mine = {"name": "c", "kind": "anthropic", "url": "http://127.0.0.1:1"}
     assert Model.model_validate(mine).price is not None
+
+
+def test_of_prices_that_go_by_the_hour_the_dearest_holds() -> None:
+    genai_prices = pytest.importorskip("genai_prices")
+    url = "https://api.deepseek.com/v1"
+    price = Price.model_validate(price_of("deepseek-chat", "openai", url))
+    told = genai_prices.Usage(input_tokens=1_000, output_tokens=1_000)
+    day = datetime(2026, 1, 1, tzinfo=UTC)
+    by_hour = {
+        genai_prices.calc_price(
+            told,
+            "deepseek-chat",
+            provider_api_url=url,
+            genai_request_timestamp=day + timedelta(hours=hour),
+        ).total_price
+        for hour in range(24)
+    }
+    assert len(by_hour) > 1
+    assert price.cost_usd(usage(1_000, 1_000)) == pytest.approx(float(max(by_hour)))
 
 
 def test_what_is_paid_for_by_the_request_is_nothing_that_the_table_tells_us() -> None:
