@@ -16,6 +16,7 @@ from api.shapes import Accepted, JobDeleted, JobList, JobShown, JobStatus
 from api.sse import EventStream, cursor
 from api.state import Fleet
 from api.wire import JobWire
+from fleet.comparison import Reference
 from fleet.errors import InvalidRequest
 from fleet.job import TERMINAL, Job, Status
 from fleet.request import JobRequest
@@ -78,7 +79,7 @@ async def get_job(
     response.headers.update(
         views.headers({"route": job.route, "model": job.model, "confidence": job.confidence})
     )
-    return views.detail(job, await fleet.ledger.read_all(job.id))
+    return views.detail(job, await fleet.ledger.read_all(job.id), fleet.settings.reference)
 
 
 @router.get(
@@ -145,6 +146,7 @@ async def list_jobs(
     place = views.parse_cursor(after) if after else None
     if after and place is None:
         raise InvalidRequest("after: must be the `next` of an earlier answer", param="after")
+    reference = fleet.settings.reference
     found: list[Job] = []
     for _ in range(PAGES):
         page = await fleet.ledger.recent(caller.name, str(place[0]) if place else "+inf", PAGE)
@@ -154,15 +156,15 @@ async def list_jobs(
             if status in (None, job.status) and model in (None, job.model):
                 found.append(job)
             if len(found) == limit:
-                return _page(found, place)
+                return _page(found, place, reference)
         if len(page) < PAGE or not fresh:
-            return _page(found, None)
-    return _page(found, place)
+            return _page(found, None, reference)
+    return _page(found, place, reference)
 
 
-def _page(jobs: list[Job], place: views.Cursor | None) -> dict[str, Any]:
+def _page(jobs: list[Job], place: views.Cursor | None, reference: Reference) -> dict[str, Any]:
     return {
         "object": "list",
-        "jobs": [views.summary(job) for job in jobs],
+        "jobs": [views.summary(job, reference) for job in jobs],
         "next": f"{place[0]}-{place[1]}" if place else None,
     }

@@ -53,6 +53,10 @@ class JobSummary(BaseModel):
     deadline_at: int
     tried: list[dict[str, Any]]
     usage: dict[str, Any] | None
+    #: US dollars; null: not known, or its model has no price.
+    cost_usd: float | None
+    #: What the same tokens would have cost at `[report] compare_with`.
+    claude_cost_usd: float | None
     error: dict[str, Any] | None
     metadata: dict[str, str]
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fleet.attempts import attempts
+from fleet.comparison import Reference
 from fleet.events import Event, fold
 from fleet.job import Job
 from fleet.request import FeedbackRequest
@@ -32,7 +33,7 @@ def urls(job_id: str) -> dict[str, str]:
     }
 
 
-def summary(job: Job) -> dict[str, Any]:
+def summary(job: Job, reference: Reference) -> dict[str, Any]:
     """A job without its words. Times in ms since the epoch, null = not yet."""
     return {
         "id": job.id,
@@ -60,21 +61,29 @@ def summary(job: Job) -> dict[str, Any]:
         "tried": job.tried,
         "usage": job.usage,
         "cost_usd": job.cost_usd,
+        "claude_cost_usd": claude_cost_usd(job, reference),
         "error": job.error,
         "metadata": job.metadata,
     }
 
 
-def detail(job: Job, log: Sequence[Event]) -> dict[str, Any]:
+def detail(job: Job, log: Sequence[Event], reference: Reference) -> dict[str, Any]:
     """A job with its answer so far, who has tried, and what its caller has said of it."""
     answer = fold(log)
-    return summary(job) | {
+    return summary(job, reference) | {
         "answer": answer.as_dict(),
         "finish_reason": answer.finish_reason,
         "attempts": attempts(log),
         "feedback": job.feedback,
         "webhook": webhook(job),
     }
+
+
+def claude_cost_usd(job: Job, reference: Reference) -> float | None:
+    """What the job's answer would have cost at the model that is compared with."""
+    usage = job.usage or {}
+    tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return reference.cost_usd(job.model, job.cost_usd, *tokens)
 
 
 def webhook(job: Job) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from cli.outcome import Outcome, speed_line
 from cli.screen import err
 from cli.sse import Frame
 from cli.waiting import Waiting
+from cli.wording import arm_of
 
 
 class Follower:
@@ -125,7 +126,8 @@ async def ask(
 
 
 def route_line(data: dict[str, Any]) -> str:
-    """`tool → large: why`. Pure."""
+    """`tool → large: why (experiment: arm)`. Pure."""
     reasons = "; ".join(str(reason) for reason in data.get("reasons") or ())
     way = f"{data.get('route') or '?'} → {data.get('model') or '?'}"
-    return f"{way}: {reasons}" if reasons else way
+    arm = f" ({named})" if (named := arm_of(data)) else ""
+    return f"{way}: {reasons}{arm}" if reasons else f"{way}{arm}"

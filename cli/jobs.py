@@ -12,7 +12,7 @@ from cli.client import FleetClient, find_api
 from cli.follow import follow
 from cli.lines import printable
 from cli.screen import err, out, print_json
-from cli.wording import cut_at_limit, limit_reached, untold
+from cli.wording import arm_of, cut_at_limit, dollars, limit_reached, untold
 from fleet.home import home
 
 T = TypeVar("T")
@@ -85,10 +85,12 @@ def described(job: dict[str, Any]) -> dict[str, str]:
     rows = {key: str(job[key]) for key in ("id", "status", "route", "model") if job.get(key)}
     if cut_at_limit(str(job.get("status")), job.get("finish_reason")):
         rows["status"] += f": {limit_reached(job)}"
+    rows["arm"] = arm_of(job)
     rows["plan"] = " → ".join(job.get("plan") or ())
     rows["reasons"] = "; ".join(job.get("reasons") or ())
     for key in ("created_at", "started_at", "first_token_at", "finished_at"):
         rows[key.removesuffix("_at").replace("_", " ")] = moment(job.get(key))
+    rows["cost"] = cost_line(job)
     error = str((job.get("error") or {}).get("message") or "")
     rows["tried"] = "\n".join(untold(job.get("tried"), error))
     rows["error"] = error
@@ -130,6 +132,15 @@ def _attempts(rows: Iterable[list[str]]) -> Table:
     for row in rows:
         table.add_row(*map(printable, row))
     return table
+
+
+def cost_line(job: dict[str, Any]) -> str:
+    """What it cost and what it would have cost at Claude; empty if neither is known. Pure."""
+    here, there = job.get("cost_usd"), job.get("claude_cost_usd")
+    parts = [dollars(here)] if here is not None else []
+    if there is not None and there != here:
+        parts.append(f"{dollars(there)} at the model that is compared with")
+    return "; ".join(parts)
 
 
 def moment(milliseconds: int | None) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from cli.bench.command import bench
 from cli.keys.command import app as keys
+from cli.report.command import report
 from cli.route.command import app as route
 from cli.webhooks.command import app as webhooks
 from fleet.errors import FleetError
@@ -172,6 +173,7 @@ def version(as_json: Json = False) -> None:
 
 
 app.command()(bench)
+app.command()(report)
 app.add_typer(keys, name="keys")
 app.add_typer(route, name="route")
 app.add_typer(webhooks, name="webhooks")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.wording import cut_at_limit, limit_reached
+from cli.wording import cut_at_limit, dollars, limit_reached
 
 
 @dataclass(slots=True)
@@ -40,6 +40,10 @@ class Outcome:
             "usage": usage,
             "timings": usage.get("timings"),
             "first_token_ms": first_token_ms(self.job),
+            "cost_usd": self.job.get("cost_usd"),
+            "claude_cost_usd": self.job.get("claude_cost_usd"),
+            "experiment": self.job.get("experiment"),
+            "arm": self.job.get("arm"),
             "error": self.job.get("error"),
         }
 
@@ -86,4 +90,6 @@ def speed_line(outcome: Outcome) -> str:
         parts.append(f"{tokens} tokens")
     if speed := tokens_per_second(job):
         parts.append(f"{speed:.0f} tokens/s")
+    if (cost := job.get("cost_usd")) is not None:
+        parts.append(dollars(cost))
     return ", ".join(parts)

@@ -31,16 +31,27 @@ def find_weights(source: str, where: str, config: Path, home: Path, *, yes: bool
         _refuse_plain_http(source, where)
         target = download_target(source, home)
         return target if target.is_file() else fetch(source, target, yes=yes)
-    return _on_disk(source, where, config)
+    if found := _on_disk(source, config):
+        return found
+    raise ConfigError(f"{where}: {source}: no such file")
 
 
-def _on_disk(source: str, where: str, config: Path) -> Path:
+def present(source: str, config: Path, home: Path) -> Path | None:
+    """The same without fetching anything; None: it is not here."""
+    if source.startswith("package:"):
+        package = source.removeprefix("package:")
+        return _of_package(package, home) if package.isidentifier() else None
+    if urlsplit(source).scheme in ("https", "http"):
+        target = download_target(source, home)
+        return target if target.is_file() else None
+    return _on_disk(source, config)
+
+
+def _on_disk(source: str, config: Path) -> Path | None:
     """Relative paths begin at the configuration's own folder, or where we are."""
     path = Path(source).expanduser()
-    for base in (config.parent, Path.cwd()):
-        if (base / path).is_file():
-            return (base / path).resolve()
-    raise ConfigError(f"{where}: {source}: no such file")
+    bases = (config.parent, Path.cwd())
+    return next(((base / path).resolve() for base in bases if (base / path).is_file()), None)
 
 
 def _refuse_plain_http(source: str, where: str) -> None:
@@ -59,7 +70,7 @@ def download_target(url: str, home: Path) -> Path:
 def _in_package(package: str, where: str, home: Path) -> Path:
     if not package.isidentifier():
         raise ConfigError(f"{where}: {package!r} is not the name of a package")
-    if found := _installed(package) or _gguf(home / "packages" / package):
+    if found := _of_package(package, home):
         return found
     if package not in FETCHABLE:
         raise ConfigError(f"{where}: the package {package!r} is not installed")
@@ -68,6 +79,10 @@ def _in_package(package: str, where: str, home: Path) -> Path:
     if found is None:
         raise ConfigError(f"{where}: the package {package!r} holds no .gguf file")
     return found
+
+
+def _of_package(package: str, home: Path) -> Path | None:
+    return _installed(package) or _gguf(home / "packages" / package)
 
 
 def _installed(package: str) -> Path | None:

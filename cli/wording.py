@@ -1,5 +1,6 @@
 """How the state of a job is put into words. Pure."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,6 +23,28 @@ def untold(tried: Iterable[Mapping[str, Any]] | None, told: str) -> list[str]:
     """Each failed model with what it died of, but those that the sentence `told` names so."""
     failures = [f"{t.get('model')}: {t.get('message') or t.get('code')}" for t in tried or ()]
     return [failure for failure in failures if failure.rstrip(".") not in told]
+
+
+def arm_of(job: Mapping[str, Any]) -> str:
+    """`heads: b`, the experiment and the arm that decided; empty if there was none."""
+    return f"{job['experiment']}: {job.get('arm')}" if job.get("experiment") else ""
+
+
+def dollars(amount: float | None) -> str:
+    """An amount of US dollars, to its second digit where it is very small; `–` if not known."""
+    if amount is None:
+        return "–"
+    sign, size = "-" * (amount < 0), abs(amount)
+    places = max(4, 1 - math.floor(math.log10(size))) if 0 < size < 1 else 2
+    return f"{sign}${size:,.{places}f}"
+
+
+def stars(mean: float | None, count: int) -> str:
+    """The mean of so many ratings, of five stars; `–` where there are none."""
+    if mean is None:
+        return "–"
+    full = math.floor(mean + 0.5)
+    return f"{'★' * full}{'☆' * (5 - full)} {mean:.1f} ({count})"
 
 
 def waiting_line(model: str | None, health: Mapping[str, Any] | None) -> str:

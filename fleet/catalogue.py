@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, field_validator, model_validator
 
+from fleet.prices import price_of
+
 Kind = Literal["llama-server", "anthropic", "openai"]
 #: Kinds that cost money and send the words elsewhere.
 EXTERNAL = ("anthropic", "openai")
@@ -63,29 +65,51 @@ class Timeouts(Strict):
     between_tokens_s: Annotated[float, Field(gt=0)] = 60.0
 
 
-class Price(Strict):
-    """What a model's tokens cost, in US dollars for a million of them."""
+Dollars = Annotated[float, Field(ge=0)]
 
-    input: Annotated[float, Field(ge=0)]
-    output: Annotated[float, Field(ge=0)]
-    #: Those of the prompt that the provider had in its cache; as `input` if not given.
-    cached_input: Annotated[float, Field(ge=0)] | None = None
+
+class Rates(Strict):
+    """What tokens cost, in US dollars for a million of them."""
+
+    input: Dollars
+    output: Dollars
+    #: Those of the prompt that the provider had in its cache, and those that it wrote into it; as
+    #: `input` if not given.
+    cached_input: Dollars | None = None
+    cache_write: Dollars | None = None
+
+
+class Tier(Rates):
+    """What all of a request's tokens cost where its prompt has more than so many."""
+
+    above: Annotated[int, Field(ge=1)]
+
+
+class Price(Rates):
+    """What a model's tokens cost."""
+
+    tiers: tuple[Tier, ...] = ()
 
     def cost_usd(self, usage: Mapping[str, Any]) -> float:
         """What an answer cost, by its `usage` in OpenAI's form."""
         prompt, answer = (
             int(usage.get(f"{what}_tokens") or 0) for what in ("prompt", "completion")
         )
-        cached = int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
-        of_cached = self.input if self.cached_input is None else self.cached_input
-        return ((prompt - cached) * self.input + cached * of_cached + answer * self.output) / 1e6
+        details = usage.get("prompt_tokens_details") or {}
+        cached, written = (
+            int(details.get(f"{what}_tokens") or 0) for what in ("cached", "cache_write")
+        )
+        rates = self.rates(prompt)
+        of_cached = rates.input if rates.cached_input is None else rates.cached_input
+        of_written = rates.input if rates.cache_write is None else rates.cache_write
+        fresh = (prompt - cached - written) * rates.input
+        return (fresh + cached * of_cached + written * of_written + answer * rates.output) / 1e6
 
+    def rates(self, prompt: int) -> Rates:
+        """What holds for a request whose prompt has so many tokens."""
+        reached = [tier for tier in self.tiers if prompt > tier.above]
+        return max(reached, key=lambda tier: tier.above, default=self)
 
-#: Prices that need not be set, by the provider's name of the model.
-KNOWN_PRICES = {
-    "claude-haiku-5-5": {"input": 0.10, "output": 0.50},
-    "claude-sonnet-5-5": {"input": 2.0, "output": 10.0},
-}
 
 #: What an external model has where its entry says nothing.
 OF_EXTERNAL: dict[str, Any] = {
@@ -169,10 +193,14 @@ class Model(Strict):
             filled["roles"] = ()
         if kind in EXTERNAL:
             filled |= OF_EXTERNAL | OF_KIND[kind]
-            filled["price"] = KNOWN_PRICES.get(raw.get("model", filled.get("model", "")))
             key = raw.get("api_key_env", filled["api_key_env"])
             filled["enabled"] = bool(os.environ.get(key))
-        return filled | raw
+        filled |= raw
+        if kind in EXTERNAL and "price" not in raw:
+            filled["price"] = price_of(
+                str(filled.get("model") or ""), kind, str(filled.get("url") or "")
+            )
+        return filled
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Self:
@@ -183,7 +211,8 @@ class Model(Strict):
         if self.kind == "openai" and (not self.model or self.price is None):
             raise ValueError(
                 "give `model` (the provider's name of it) and `price` "
-                "({ input = 0, output = 0 } where it costs nothing)"
+                "({ input = 0, output = 0 } where it costs nothing); the extra chat-fleet[prices] "
+                "knows the prices of many"
             )
         if self.usd_per_day and self.price is None:
             raise ValueError("`usd_per_day` needs the `price` of the model's tokens")

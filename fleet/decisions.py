@@ -21,7 +21,7 @@ class Example(NamedTuple):
 
 
 async def read(records: Records, since_ms: int | None = None, limit: int | None = None) -> Joined:
-    """The decisions from `since_ms` on with what came of them; of more than `limit`, the newest.
+    """What was noted from `since_ms` on, by job; of more decisions than `limit`, the newest.
 
     Raises:
         StoreUnavailable: Redis does not answer.
@@ -35,8 +35,10 @@ async def read(records: Records, since_ms: int | None = None, limit: int | None 
             decisions += sum(entry.kind == "decision" for entry in read)
             if limit is not None and decisions >= limit:
                 break
-    rows, unread = join(reversed(entries))
-    return Joined(rows if limit is None else rows[len(rows) - min(limit, len(rows)) :], unread)
+    joined = join(reversed(entries))
+    rows = joined.rows
+    newest = rows if limit is None else rows[len(rows) - min(limit, len(rows)) :]
+    return joined._replace(rows=newest)
 
 
 async def feedback_examples(records: Records) -> list[Example]:

@@ -87,11 +87,22 @@ class Row(Decision):
     shadows: tuple[Shadow, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The end of a job that no decision stands beside: a cache had its answer, it ended before it
+    was routed, or its decision is older than what was read."""
+
+    job: str
+    outcome: Outcome
+    feedback: tuple[Feedback, ...] = ()
+
+
 class Joined(NamedTuple):
     """The rows, oldest first, and how many entries could not be read."""
 
     rows: list[Row]
     unread: int
+    undecided: list[Undecided]
 
 
 _READ: dict[str, TypeAdapter[Any]] = {
@@ -105,8 +116,8 @@ _READ: dict[str, TypeAdapter[Any]] = {
 def join(entries: Iterable[Entry]) -> Joined:
     """Put the entries of each job together, whatever their order.
 
-    What is about a job whose decision is not among them is left out. An entry of another
-    version that cannot be read is counted.
+    Of a job whose decision is not among them there is the end alone, with what was said of it.
+    An entry of another version that cannot be read is counted.
     """
     said: dict[str, dict[str, list[Any]]] = {}
     unread = 0
@@ -120,16 +131,24 @@ def join(entries: Iterable[Entry]) -> Joined:
         else:
             said.setdefault(job, {}).setdefault(entry.kind, []).append(value)
     rows = [_row(of_job) for of_job in said.values() if "decision" in of_job]
-    return Joined(sorted(rows, key=lambda row: row.at), unread)
+    undecided = [
+        Undecided(job, of_job["outcome"][0], _feedback(of_job))
+        for job, of_job in said.items()
+        if "outcome" in of_job and "decision" not in of_job
+    ]
+    return Joined(sorted(rows, key=lambda row: row.at), unread, undecided)
 
 
 def _row(said: dict[str, list[Any]]) -> Row:
     shadows = {(shadow.experiment, shadow.arm): shadow for shadow in said.get("shadow", ())}
-    feedback = sorted(said.get("feedback", ()), key=lambda one: one.at)
     decision: Row = said["decision"][0]
     return replace(
         decision,
         outcome=said.get("outcome", [None])[0],
-        feedback=tuple(feedback),
+        feedback=_feedback(said),
         shadows=tuple(shadows.values()),
     )
+
+
+def _feedback(said: dict[str, list[Any]]) -> tuple[Feedback, ...]:
+    return tuple(sorted(said.get("feedback", ()), key=lambda one: one.at))

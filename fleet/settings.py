@@ -27,6 +27,7 @@ from pydantic_settings import (
 from fleet.breaker.settings import Breaker
 from fleet.callers import DEFAULT, LOCAL
 from fleet.catalogue import Catalogue, Model, Strict
+from fleet.comparison import Reference, Report, reference
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
 from fleet.routing import Router
@@ -212,6 +213,7 @@ class Settings(BaseSettings):
     spend: Spend = Spend()
     router: Router = Router()
     webhooks: Webhooks = Webhooks()
+    report: Report = Report()
     flower: Flower = Flower()
     models: tuple[Model, ...] = ()
 
@@ -255,6 +257,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"api.aliases: {alias!r} is a name already; choose another")
         return self
 
+    @model_validator(mode="after")
+    def _what_is_compared_with_has_a_price(self) -> Self:
+        try:
+            _ = self.reference
+        except ValueError as error:
+            raise ValueError(f"report.compare_with: {error}") from None
+        return self
+
     def _named_routes(self) -> Iterator[tuple[str, str]]:
         for own in self.router.routes:
             yield "router.routes", own.name
@@ -279,6 +289,11 @@ class Settings(BaseSettings):
     def catalogue(self) -> Catalogue:
         """The models, with lookups."""
         return Catalogue(self.models)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """The model that costs and savings are held against."""
+        return reference(self.catalogue, self.report.compare_with)
 
     @property
     def broker(self) -> str:

@@ -1,12 +1,27 @@
 """What a row of the decision log says about its job. Pure."""
 
 from collections.abc import Callable, Hashable, Iterable
+from typing import Protocol
 
 from fleet.job import Status
-from fleet.rows import Outcome, Row
+from fleet.rows import Feedback, Outcome, Row
 
 #: A cancel is the caller's wish, and an answer cut at its limit is an answer.
 FAILED = frozenset({Status.FAILED, Status.EXPIRED})
+#: In place of a model where an answer came from a cache; no model can have this name.
+CACHE = "(cache)"
+
+
+class Job(Protocol):
+    """A job of the decision log."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """None: it has not ended."""
+
+    @property
+    def feedback(self) -> tuple[Feedback, ...]:
+        """The last one counts."""
 
 
 def right_route(row: Row) -> str | None:
@@ -17,9 +32,14 @@ def right_route(row: Row) -> str | None:
     return (row.feedback[-1].route or row.route) if row.feedback else None
 
 
-def rating(row: Row) -> int | None:
+def rating(job: Job) -> int | None:
     """The rating in the last word on it; None if there is none."""
-    return row.feedback[-1].rating if row.feedback else None
+    return job.feedback[-1].rating if job.feedback else None
+
+
+def answered_by(outcome: Outcome) -> str:
+    """The model that had the job last, or `cache`; empty: it came to none."""
+    return CACHE if outcome.cache else outcome.model or ""
 
 
 def fell_over(outcome: Outcome) -> bool:

@@ -1,16 +1,15 @@
 """What the router's decisions came to: shares, times, fall-overs, misroutes. Pure."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fleet.rows import Outcome, Row
+from fleet.rows import Row
 from router import clusters
 from router.clusters import Estimate
-from router.intervals import percentile
-from router.outcomes import failed, fell_over, grouped, rating, right_route
+from router.figures import Figures, figures, figures_by, rate
+from router.outcomes import Job, answered_by, grouped, right_route
 from router.suggestions import Suggestion, suggest
 
 #: More jobs than this answered by external models: local ones are not healthy.
@@ -24,9 +23,6 @@ EXPECTED: Mapping[str, tuple[float, float]] = {
     "tool": (0.2, 0.4),
     "large": (0.0, 0.05),
 }
-
-#: USD for a million tokens of prompts and of answers, by model.
-Prices = Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +49,6 @@ class Share:
     def as_dict(self) -> dict[str, Any]:
         """All of it, as JSON can say it."""
         return asdict(self) | {"verdict": self.verdict}
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """The jobs of one route or of one model. None: nobody has got so far yet."""
-
-    name: str
-    jobs: int
-    #: Jobs that have ended; the rates are of these.
-    ended: int
-    average_s: float | None
-    median_s: float | None
-    first_token_p50_s: float | None
-    first_token_p95_s: float | None
-    prompt_tokens: int
-    completion_tokens: int
-    fall_over_rate: float | None
-    failure_rate: float | None
-    #: Mean of the ratings, and how many there are.
-    rating: float | None
-    ratings: int
-    #: None where no price is known.
-    cost_usd: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +91,7 @@ class Report:
     @property
     def alert(self) -> str:
         """What somebody should look at now; empty: nothing."""
-        if self.external_rate is None or self.external_rate <= EXTERNAL_LIMIT:
-            return ""
-        return (
-            f"ALERT: external models answered {self.external_rate:.1%} of the jobs, more than "
-            f"{EXTERNAL_LIMIT:.0%}: are the local models' servers up, and is there room in their "
-            "lines?"
-        )
+        return alert_of(self.external_rate)
 
     @property
     def quick_enough(self) -> bool | None:
@@ -147,7 +114,6 @@ def report(
     texts: Iterable[tuple[str, str]] = (),
     *,
     external: Collection[str] = (),
-    prices: Prices | None = None,
 ) -> Report:
     """Sum up rows of the decision log.
 
@@ -155,19 +121,17 @@ def report(
         rows: the jobs.
         texts: what was asked, with the route that feedback has named for it.
         external: names of the models that are not ours.
-        prices: USD for a million tokens of each model's prompts and answers.
     """
-    known = prices or {}
     spoken = [row for row in rows if row.feedback]
     misroutes = _misroutes(spoken)
     return Report(
         jobs=len(rows),
         shares=_shares(rows),
-        overall=_figures("all", rows, known),
-        routes=_by(rows, lambda row: row.route, known),
-        models=_by(rows, answering_model, known),
+        overall=figures("all", rows, len(rows)),
+        routes=figures_by(rows, lambda row: row.route),
+        models=figures_by(rows, answering_model),
         slowest=_slowest(rows),
-        external_rate=_rate(rows, lambda outcome: outcome.model in external),
+        external_rate=external_rate(rows, external),
         rated=len(spoken),
         misrouted=sum(each.jobs for each in misroutes),
         misroutes=misroutes,
@@ -175,9 +139,25 @@ def report(
     )
 
 
+def external_rate(jobs: Iterable[Job], external: Collection[str]) -> float | None:
+    """Of the ended jobs, those that an external model answered; None: none has ended."""
+    return rate(jobs, lambda outcome: not outcome.cache and outcome.model in external)
+
+
+def alert_of(external_rate: float | None) -> str:
+    """What somebody should look at now; empty: nothing."""
+    if external_rate is None or external_rate <= EXTERNAL_LIMIT:
+        return ""
+    return (
+        f"ALERT: external models answered {external_rate:.1%} of the jobs, more than "
+        f"{EXTERNAL_LIMIT:.0%}: are the local models' servers up, and is there room in their "
+        "lines?"
+    )
+
+
 def answering_model(row: Row) -> str:
     """The model that had the job last; before that is known, the one it was sent to."""
-    return (row.outcome and row.outcome.model) or row.model
+    return (row.outcome and answered_by(row.outcome)) or row.model
 
 
 def _shares(rows: Sequence[Row]) -> tuple[Share, ...]:
@@ -189,60 +169,6 @@ def _shares(rows: Sequence[Row]) -> tuple[Share, ...]:
 
 def _is_of(route: str) -> Callable[[Row], bool]:
     return lambda row: row.route == route
-
-
-def _by(rows: Sequence[Row], name: Callable[[Row], str], prices: Prices) -> tuple[Figures, ...]:
-    named: dict[str, list[Row]] = {}
-    for row in rows:
-        named.setdefault(name(row), []).append(row)
-    figures = (_figures(each, own, prices) for each, own in named.items())
-    return tuple(sorted(figures, key=lambda each: (-each.jobs, each.name)))
-
-
-def _figures(name: str, rows: Sequence[Row], prices: Prices) -> Figures:
-    outcomes = [row.outcome for row in rows if row.outcome]
-    totals = [o.total_ms / 1000 for o in outcomes if o.total_ms is not None]
-    firsts = [o.first_token_ms / 1000 for o in outcomes if o.first_token_ms is not None]
-    ratings = [found for row in rows if (found := rating(row)) is not None]
-    return Figures(
-        name=name,
-        jobs=len(rows),
-        ended=len(outcomes),
-        average_s=_mean(totals),
-        median_s=_known(percentile(totals, 50)),
-        first_token_p50_s=_known(percentile(firsts, 50)),
-        first_token_p95_s=_known(percentile(firsts, 95)),
-        prompt_tokens=sum(o.prompt_tokens or 0 for o in outcomes),
-        completion_tokens=sum(o.completion_tokens or 0 for o in outcomes),
-        fall_over_rate=_rate(rows, fell_over),
-        failure_rate=_rate(rows, failed),
-        rating=_mean(ratings),
-        ratings=len(ratings),
-        cost_usd=_cost(outcomes, prices),
-    )
-
-
-def _rate(rows: Sequence[Row], what: Callable[[Outcome], bool]) -> float | None:
-    return _mean([what(row.outcome) for row in rows if row.outcome])
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _cost(outcomes: Iterable[Outcome], prices: Prices) -> float | None:
-    priced = [(o, prices[o.model]) for o in outcomes if o.model is not None and o.model in prices]
-    if not priced:
-        return None
-    paid = sum(
-        (o.prompt_tokens or 0) * price[0] + (o.completion_tokens or 0) * price[1]
-        for o, price in priced
-    )
-    return paid / 1_000_000
 
 
 def _slowest(rows: Iterable[Row]) -> tuple[Slow, ...]:

@@ -11,6 +11,7 @@ from cli.budget.told import told
 from cli.route.tables import titled
 from cli.screen import out, print_json
 from cli.solo import settings_of_role
+from cli.wording import dollars
 from fleet.keys import Keys
 from fleet.ledger import connect
 from fleet.settings import Settings
@@ -50,7 +51,7 @@ async def _read(settings: Settings) -> dict[str, Any]:
 
 def _table(title: str, what: str, rows: Iterable[Mapping[str, Any]]) -> Table:
     table = titled(title, what)
-    for column in ("calls", "of", "$", "of", "$ set aside", "calls this month", "$ this month"):
+    for column in ("calls", "of", "cost", "of", "set aside", "calls this month", "cost this month"):
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(
@@ -68,12 +69,7 @@ def _table(title: str, what: str, rows: Iterable[Mapping[str, Any]]) -> Table:
 
 def _month(shown: Mapping[str, Any]) -> str:
     forecast = shown["forecast_usd"]
-    so_far = f"This month so far: ${dollars(shown['today']['month_usd'])}."
+    so_far = f"This month so far: {dollars(shown['today']['month_usd'])}."
     if forecast is None:
         return f"{so_far} It is too early for a forecast."
-    return f"{so_far} If it goes on like this: ${dollars(forecast)} at its end."
-
-
-def dollars(amount: float) -> str:
-    """An amount with the digits that tell something: calls cost parts of a cent."""
-    return f"{amount:.2f}" if amount >= 1 or not amount else f"{amount:.2g}"
+    return f"{so_far} If it goes on like this: {dollars(forecast)} at its end."

@@ -54,7 +54,7 @@ def report(since: Since = "24h", as_json: Json = False, config: Config = None) -
     """Show each route's share, times, fall-overs and misroutes, and what feedback suggests."""
     from cli.route.report import run
 
-    run(config, _window(since), since, as_json)
+    run(config, window(since), since, as_json)
 
 
 @app.command()
@@ -64,7 +64,7 @@ def compare(
     """Compare the arms of an experiment, and say what can be said of their differences."""
     from cli.route.compare import run
 
-    run(config, experiment, _window(since), since, as_json)
+    run(config, experiment, window(since), since, as_json)
 
 
 @app.command()
@@ -72,7 +72,7 @@ def export(since: Since = "7d", out: Out = None, config: Config = None) -> None:
     """Write the rows of the decision log, one JSON object a line."""
     from cli.route.export import run
 
-    run(config, _window(since), out)
+    run(config, window(since), out)
 
 
 @app.command("eval")
@@ -127,7 +127,7 @@ def fit(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from cli.route.fit import Wanted, run
 
-    window_ms = _window(since) if since else FOREVER_MS
+    window_ms = window(since) if since else FOREVER_MS
     wanted = Wanted(embedder, window_ms if from_feedback or since else None, out)
     run(_settings(config, preset), wanted, as_json)
 
@@ -168,7 +168,8 @@ def _here() -> Path | None:
     return None if read and read.resolve() == here.resolve() else here
 
 
-def _window(since: str) -> int:
+def window(since: str) -> int:
+    """Milliseconds of `--since`."""
     from cli.route.since import milliseconds
 
     try:

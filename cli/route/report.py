@@ -13,11 +13,12 @@ from cli.route import reading
 from cli.route.tables import titled
 from cli.screen import out, print_json
 from cli.solo import settings_of_role
+from cli.wording import dollars, stars
 from fleet.routing import FEWEST_EXAMPLES
+from router.figures import Figures
 from router.report import (
     AVERAGE_LIMIT_S,
     EXTERNAL_LIMIT,
-    Figures,
     Misroute,
     Report,
     Share,
@@ -80,24 +81,29 @@ def share_table(shares: Iterable[Share]) -> Table:
     return table
 
 
-def figures_tables(name: str, figures: Sequence[Figures]) -> Iterator[Table]:
-    """Times of routes or models, then what went in and out; each as wide as a terminal."""
+def figures_tables(
+    name: str, figures: Sequence[Figures], *, priced: bool = True
+) -> Iterator[Table]:
+    """Times of routes or models, then what went in and out, with its cost if `priced` and known;
+    each as wide as a terminal."""
     times = titled(f"{name.capitalize()}s: seconds", name)
-    for column in ("n", "average", "median", "first token p50", "p95"):
+    for column in ("n", "of all", "average", "median", "first p50", "p95", "tokens/s"):
         times.add_column(column, justify="right")
-    priced = any(each.cost_usd is not None for each in figures)
+    priced = priced and any(each.cost_usd is not None for each in figures)
     work = titled(f"{name.capitalize()}s: tokens and faults", name)
-    rates = ("fall-over", "failed", "rating", *(("USD",) if priced else ()))
+    rates = ("fall-over", "failed", "rating", *(("cost",) if priced else ()))
     for column in ("tokens in", "out", *rates):
         work.add_column(column, justify="right")
     for each in figures:
         times.add_row(
             printable(each.name),
             f"{each.jobs:,}",
+            percent(each.share),
             shown(each.average_s),
             shown(each.median_s),
             shown(each.first_token_p50_s),
             shown(each.first_token_p95_s),
+            "–" if each.tokens_per_s is None else f"{each.tokens_per_s:,.0f}",
         )
         work.add_row(
             printable(each.name),
@@ -105,8 +111,8 @@ def figures_tables(name: str, figures: Sequence[Figures]) -> Iterator[Table]:
             f"{each.completion_tokens:,}",
             percent(each.fall_over_rate),
             percent(each.failure_rate),
-            f"{shown(each.rating)} ({each.ratings})" if each.ratings else "–",
-            *((shown(each.cost_usd),) if priced else ()),
+            stars(each.rating, each.ratings),
+            *((dollars(each.cost_usd),) if priced else ()),
         )
     yield times
     yield work
@@ -119,9 +125,13 @@ def verdict_lines(found: Report) -> Iterator[str]:
         average = shown(found.overall.average_s)
         yield f"Average answer: {average} s, expected under {AVERAGE_LIMIT_S:.0f} s: {word}"
     if found.external_rate is not None:
-        word = "above" if found.alert else "within"
-        limit = f"{EXTERNAL_LIMIT:.0%}"
-        yield f"External models: {percent(found.external_rate)}, expected up to {limit}: {word}"
+        yield external_line(found.external_rate, found.alert)
+
+
+def external_line(rate: float, alert: str) -> str:
+    """The external models' part of the answers, beside what is expected of it."""
+    word = "above" if alert else "within"
+    return f"External models: {percent(rate)}, expected up to {EXTERNAL_LIMIT:.0%}: {word}"
 
 
 def slow_table(slowest: Iterable[Slow]) -> Table:

@@ -1,6 +1,8 @@
 """What calls cost: set aside before, settled after, whoever crashes or hangs up in between."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,14 +15,12 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from fleet.callers import Caller
-from fleet.catalogue import Price
 from fleet.names import BOOK_PREFIX, HOLDS
-from fleet.settings import Settings
 from fleet.spend.sheet import ALL, Figures, Sheet, of_caller, of_model, total
 from tests.fakes.handle import Fake
 from tests.integration.conftest import client_of, new_day, with_claude
 from tests.stack import Stack
-from tests.support import wait_until
+from tests.support import ROOT, wait_until
 
 #: A dollar for a word: what a test spends is seen at once. Leases are short, so that what a killed
 #: worker has set aside comes back soon.
@@ -229,6 +229,37 @@ def test_fleet_budget_tells_the_day_and_the_month(
     assert (key["spent_usd_today"], key["paid_calls_today"], key["paid_calls"]) == (cost, 1, 7)
 
 
+def test_the_report_holds_each_models_cost_against_claudes(purse: Purse) -> None:
+    with purse.caller("reader", budget_usd=1_000) as client:
+        local, paid = (ended(client, ask(client, model)) for model in ("fast", "claude"))
+        rated = client.post(f"/v1/jobs/{local['id']}/feedback", json={"rating": 4})
+        assert rated.status_code == 200, rated.text
+    used = local["usage"]["prompt_tokens"] + local["usage"]["completion_tokens"]
+    assert (local["cost_usd"], local["claude_cost_usd"]) == (None, used)
+    assert paid["claude_cost_usd"] == paid["cost_usd"]
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "report", "--json"],
+        cwd=ROOT,
+        env=purse.stack.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    told = json.loads(done.stdout)
+    bills = told["bills"]
+    assert bills["claude"]["cost_usd"] == bills["claude"]["there_usd"] >= paid["cost_usd"]
+    fast = bills["fast"]  # what its jobs cost is what Claude had begun of their answers
+    assert fast["saved_usd"] == fast["there_usd"] - fast["cost_usd"]
+    assert fast["there_usd"] >= used
+    assert told["compared_with"] == "claude"
+    figures = {each["name"]: each for each in told["models"]}
+    assert figures["fast"]["rating"] == 4
+    assert figures["fast"]["completion_tokens"] >= 3
+    assert told["overall"]["jobs"] == sum(each["jobs"] for each in told["models"])
+    assert {"metric": "Models", "here": "fast + (claude)"}.items() <= told["comparison"][0].items()
+
+
 def test_what_a_killed_worker_has_set_aside_comes_back(purse: Purse) -> None:
     with purse.caller("widow") as client:
         job_id = speaking(client, ask(client, text=LONG))
@@ -263,16 +294,3 @@ def test_five_hundred_jobs_at_once_make_as_many_calls_as_the_cap_has(purse: Purs
     left_out = next(job for job in others if job["plan"] == ["fast"])
     assert any("the 100 calls of today" in reason for reason in left_out["reasons"])
     assert purse.figures().calls == 100
-
-
-def test_prices_are_for_a_million_tokens_and_less_for_cached_ones() -> None:
-    price = Price(input=0.10, output=0.50, cached_input=0.01)
-    assert price.cost_usd({"prompt_tokens": 1_000_000, "completion_tokens": 0}) == 0.10
-    cached = {"prompt_tokens": 1_000_000, "prompt_tokens_details": {"cached_tokens": 1_000_000}}
-    assert price.cost_usd(cached) == 0.01
-    assert price.cost_usd({}) == 0
-
-
-def test_the_usual_model_has_its_price_without_being_told() -> None:
-    settings = Settings(models=({"name": "claude", "kind": "anthropic"},))
-    assert settings.models[0].price == Price(input=0.10, output=0.50)

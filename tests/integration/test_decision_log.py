@@ -119,7 +119,7 @@ async def noted(ledger: Ledger, *kinds: str) -> list[dict[str, Any]]:
 
 
 async def only_row(ledger: Ledger) -> Row:
-    rows, unread = await read(ledger)
+    rows, unread, _ = await read(ledger)
     assert (len(rows), unread) == (1, 0)
     return rows[0]
 
@@ -178,7 +178,7 @@ async def test_a_router_that_meets_a_full_line_sends_the_job_on_and_says_why(
         job = await loaded(ledger, job_id)
         assert (job.status, job.plan, job.model) == (Status.ROUTED, ("fast", "tool"), "tool")
         assert job.reasons[-1] == "the line of 'fast' is full"
-        rows, _ = await read(ledger, limit=1)
+        rows, _, _ = await read(ledger, limit=1)
         assert (rows[0].job, rows[0].model, rows[0].reasons) == (job_id, "tool", job.reasons)
 
 
@@ -373,7 +373,7 @@ async def test_the_log_keeps_about_as_many_entries_as_it_is_told(redis_url: str)
         for _ in range(3):
             await ledger.cancel((await routed(ledger)).id)
         assert 200 <= await ledger.line.call("XLEN", DECISIONS) <= 306
-        rows, _ = await read(ledger)
+        rows, _, _ = await read(ledger)
         assert len(rows) == 3
 
 
@@ -385,7 +385,7 @@ async def test_a_log_of_size_0_is_not_written(redis_url: str) -> None:
         await ledger.note_shadow(job.id, "trial", "c", "fast", 0.5, 1.0)
         assert await ledger.give_feedback(job, FeedbackRequest(rating=5))
         assert await ledger.line.call("EXISTS", DECISIONS) == 0
-        assert await read(ledger) == ([], 0)
+        assert await read(ledger) == ([], 0, [])
 
 
 async def test_what_was_decided_since_a_time_and_the_newest_of_it(ledger: Ledger) -> None:
@@ -394,9 +394,9 @@ async def test_what_was_decided_since_a_time_and_the_newest_of_it(ledger: Ledger
         jobs.append(await routed(ledger))
         await ledger.cancel(jobs[-1].id)
         await asyncio.sleep(0.002)
-    everything, _ = await read(ledger)
+    everything, _, _ = await read(ledger)
     assert [row.job for row in everything] == [job.id for job in jobs]
-    since, _ = await read(ledger, since_ms=everything[2].at)
+    since, _, _ = await read(ledger, since_ms=everything[2].at)
     assert since == everything[2:]
     assert all(row.outcome for row in since)
     for limit, expected in ((0, []), (1, everything[3:]), (3, everything[1:]), (9, everything)):
@@ -416,7 +416,7 @@ async def test_a_log_of_many_pages_is_read_whole(ledger: Ledger) -> None:
     await ledger.line.call("XADD", DECISIONS, "*", "k", "shadow", "d", '{"job": "job_x"}')
     await ledger.line.call("XADD", DECISIONS, "*", "x", "y")
     await ledger.cancel(first.id)
-    [row], unread = await read(ledger)
+    [row], unread, _ = await read(ledger)
     assert (len(row.shadows), unread) == (2 * PAGE, 2)
     assert row.shadows[7] == Shadow("trial", "arm-7", "fast", 0.5, 1.0)
     assert row.outcome

@@ -1,4 +1,4 @@
-"""`fleet route` on a real decision log."""
+"""`fleet route` and `fleet report` on a real decision log."""
 
 import json
 import subprocess
@@ -41,8 +41,11 @@ class Log:
         self._redis.xadd(FEEDBACK, {"text": text, "route": route})
 
     def ask(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.call("route", *words)
+
+    def call(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "cli.main", "route", *words, "-c", str(self._config)],
+            [sys.executable, "-m", "cli.main", *words, "-c", str(self._config)],
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -91,3 +94,23 @@ def test_an_unknown_experiment_is_an_error_that_names_the_known_ones(log: Log) -
 def test_the_rows_are_lines_of_json(log: Log) -> None:
     lines = log.ask("export").stdout.splitlines()
     assert [json.loads(line)["arm"] for line in lines] == ["a", "a", "b", "b"]
+
+
+def test_the_work_report_counts_ends_that_no_decision_stands_beside(log: Log) -> None:
+    ended: dict[str, Any] = {
+        "status": "completed",
+        "route": None,
+        "wait_ms": 0,
+        "first_token_ms": 1,
+        "attempt": 0,
+    }
+    ended |= {"total_ms": 2, "prompt_tokens": 1_000_000, "completion_tokens": 0, "failed_over": 0}
+    ended |= {"experiment": None, "arm": None}
+    log.note("outcome", 7, model="fast", cache="hit", **ended)
+    log.note("outcome", 2, model="tool", **ended)
+    told = json.loads(log.call("report", "--since", "1h", "--json").stdout)
+    assert {each["name"]: each["jobs"] for each in told["models"]} == {"(cache)": 1, "tool": 1}
+    assert told["compared_with"] == "claude-haiku-5-5"
+    assert told["bill"]["saved_usd"] == 2 * 0.5
+    [cached] = told["caches"]
+    assert (cached["kind"], cached["prompt_tokens"]) == ("hit", 1_000_000)

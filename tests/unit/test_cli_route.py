@@ -100,16 +100,17 @@ def test_the_report_is_drawn() -> None:
         "Average answer: 2.00 s, expected under 5 s: within",
         "External models: 9.1%, expected up to 1%: above",
         "Feedback: 4 jobs (36.4% of all), 3 of them misrouted (75.0%)",
-        "2.00 (3)",
+        "★★☆☆☆ 2.0 (3)",
+        "11 100.0%",
         '[[router.routes]]\nname = "tool"',
         "Examples for large: 1; a route needs 3",
     ):
         assert expected in text
-    assert "USD" not in text
-    priced = report(rows, prices={"claude": (3.0, 15.0)})
+    assert "cost" not in text
+    priced = report([*rows, row(outcome=outcome(model="claude", cost_usd=0.00123))])
     times, work = report_command.figures_tables("model", priced.models)
-    assert "first token" in drawn(times)
-    assert "USD" in drawn(work)
+    assert "first p50" in drawn(times)
+    assert "$0.0012" in drawn(work)
 
 
 def test_an_empty_report_says_so(fleet: Fleet) -> None:

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from cli.ask import end_message
+from cli.follow import route_line
 from cli.jobs import attempted, described, nothing_listed
 from cli.outcome import Outcome, speed_line, tokens_per_second
 from cli.wording import untold, waiting_line
@@ -44,6 +45,21 @@ def test_a_cancelled_job_is_just_cancelled() -> None:
     cancelled = Outcome(status="cancelled", end={"reason": "cancelled"}, job=job)
     assert end_message(cancelled) == "cancelled"
     assert speed_line(cancelled) == "fast: cancelled, first token 100 ms"
+
+
+def test_what_it_cost_and_which_arm_decided_is_shown() -> None:
+    job = {"model": "claude", "experiment": "heads", "arm": "b", "cost_usd": 0.0123}
+    shown = described(job | {"claude_cost_usd": 2})
+    assert (shown["arm"], shown["cost"]) == (
+        "heads: b",
+        "$0.0123; $2.00 at the model that is compared with",
+    )
+    assert described(job | {"claude_cost_usd": 0.0123})["cost"] == "$0.0123"
+    assert not {"arm", "cost"} & described({"model": "fast"}).keys()
+    assert speed_line(Outcome(status="completed", job=job)) == "claude: completed, $0.0123"
+    routed = {"route": "fast", "model": "fast", "experiment": "heads", "arm": "b"}
+    assert route_line(routed) == "fast → fast (heads: b)"
+    assert route_line(routed | {"reasons": ["so"]}) == "fast → fast: so (heads: b)"
 
 
 def test_each_failed_model_is_named_once() -> None:

@@ -89,12 +89,30 @@ def test_more_than_one_percent_of_external_answers_is_an_alert(
     assert found.alert.startswith("ALERT: external models answered 2.0%") is alerted
 
 
-def test_cost_is_there_only_where_a_price_is_known() -> None:
-    rows = [row(outcome=outcome(model="claude")), row()]
-    assert report(rows).overall.cost_usd is None
-    priced = report(rows, prices={"claude": (3.0, 15.0)})
-    assert priced.overall.cost_usd == pytest.approx((100 * 3 + 50 * 15) / 1e6)
-    assert {each.name: each.cost_usd for each in priced.models}["fast"] is None
+def test_cost_is_there_only_where_one_is_known() -> None:
+    assert report([row()]).overall.cost_usd is None
+    paid = [row(outcome=outcome(model="claude", cost_usd=usd)) for usd in (0.25, 0.5, None)]
+    found = report([*paid, row()])
+    assert found.overall.cost_usd == 0.75
+    assert {each.name: each.cost_usd for each in found.models} == {"claude": 0.75, "fast": None}
+
+
+def test_the_speed_of_streams_is_of_the_tokens_after_the_first() -> None:
+    rows = [
+        row(outcome=outcome(first_token_ms=0, total_ms=1_000, completion_tokens=101)),
+        row(outcome=outcome(first_token_ms=0, total_ms=3_000, completion_tokens=301)),
+        row(outcome=outcome(first_token_ms=1, total_ms=2, completion_tokens=900, cache="hit")),
+        row(outcome=outcome(completion_tokens=None)),
+        row(outcome=None),
+    ]
+    assert report(rows).overall.tokens_per_s == 100
+    assert report([row(outcome=outcome(completion_tokens=1))]).overall.tokens_per_s is None
+
+
+def test_what_a_cache_has_answered_no_external_model_has() -> None:
+    found = report([row(outcome=outcome(model="claude", cache="hit"))], external={"claude"})
+    assert found.external_rate == 0
+    assert [each.name for each in found.models] == ["(cache)"]
 
 
 def test_misroutes_go_by_the_latest_word() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fleet.rows import Entry, Feedback, Outcome, Row, Shadow, join
+from fleet.rows import Entry, Feedback, Outcome, Row, Shadow, Undecided, join
 from tests.support import decision
 
 
@@ -39,7 +39,7 @@ def rated(at: int, **said: Any) -> Entry:
 def test_whatever_the_order_the_entries_of_a_job_are_one_row() -> None:
     entries = [decided(1, scores={"fast": 0.5}, held=3), SHADOWED, rated(4, rating=5), ENDED]
     for order in permutations(entries):
-        [row], unread = join(order)
+        [row], unread, _ = join(order)
         assert unread == 0
         assert (row.job, row.at, row.caller, row.held) == ("job_a", 1, "local", 3)
         assert (row.plan, row.scores) == (("fast", "tool"), {"fast": 0.5})
@@ -48,19 +48,23 @@ def test_whatever_the_order_the_entries_of_a_job_are_one_row() -> None:
 
 
 def test_rows_stand_in_the_order_of_their_decisions() -> None:
-    rows, _ = join([decided(3, "job_b"), ENDED, decided(1, "job_c"), decided(2)])
+    rows, _, _ = join([decided(3, "job_b"), ENDED, decided(1, "job_c"), decided(2)])
     assert [row.job for row in rows] == ["job_c", "job_a", "job_b"]
     assert [row.outcome is None for row in rows] == [True, False, True]
 
 
 def test_the_last_feedback_comes_last_and_a_shadow_noted_twice_is_one() -> None:
-    [row], _ = join([decided(1), rated(8, rating=1), rated(5, route="tool"), SHADOWED, SHADOWED])
+    [row], _, _ = join([decided(1), rated(8, rating=1), rated(5, route="tool"), SHADOWED, SHADOWED])
     assert [(one.route, one.rating) for one in row.feedback] == [("tool", None), (None, 1)]
     assert row.shadows == (SHADOW,)
 
 
-def test_what_is_about_a_job_without_a_decision_is_left_out() -> None:
-    assert join([ENDED, SHADOWED, rated(4, rating=1)]) == ([], 0)
+def test_of_a_job_without_a_decision_there_is_its_end_and_what_was_said_of_it() -> None:
+    said = (Feedback(4, None, 1, None),)
+    alone = [Undecided("job_a", OUTCOME, said)]
+    assert join([ENDED, SHADOWED, rated(4, rating=1)]) == ([], 0, alone)
+    assert join([SHADOWED, rated(4, rating=1)]) == ([], 0, [])
+    assert join([decided(1), ENDED]).undecided == []
 
 
 @pytest.mark.parametrize(
@@ -79,18 +83,18 @@ def test_what_is_about_a_job_without_a_decision_is_left_out() -> None:
 def test_an_entry_of_another_version_is_counted_and_keeps_no_other_from_being_read(
     odd: Entry,
 ) -> None:
-    [row], unread = join([odd, decided(2), ENDED])
+    [row], unread, _ = join([odd, decided(2), ENDED])
     assert (row.outcome, unread) == (OUTCOME, 1)
 
 
 def test_what_a_later_version_adds_is_passed_over() -> None:
     said = json.loads(decided(1).data)
-    [row], unread = join([Entry(1, "decision", json.dumps(said | {"mood": "good"}))])
+    [row], unread, _ = join([Entry(1, "decision", json.dumps(said | {"mood": "good"}))])
     assert (row.route, unread) == ("fast", 0)
 
 
 def test_a_row_is_a_line_of_json() -> None:
-    [row], _ = join([decided(1), ENDED, SHADOWED, rated(4, route="tool", comment="wrong")])
+    [row], _, _ = join([decided(1), ENDED, SHADOWED, rated(4, route="tool", comment="wrong")])
     said = json.loads(json.dumps(row.as_dict()))
     assert said.keys() == set(Row.__dataclass_fields__)
     assert (said["route"], said["plan"]) == ("fast", ["fast", "tool"])

@@ -75,7 +75,7 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
         ),
         (
             '[[models]]\nname = "a"\nkind = "openai"\nmodel = "b"\n',
-            ["models[0]", "give `model` (the provider's name of it) and `price`"],
+            ["models[0]", "give `model` (the provider's name of it) and `price`", "[prices]"],
         ),
         ('[webhooks]\nsecret = "short"\n', ["webhooks.secret", "openssl"]),
         ('[webhooks]\nallow = ["ten"]\n', ["webhooks.allow[0]", "'ten'"]),
