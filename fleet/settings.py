@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from fleet.cache.settings import Cache
 from fleet.callers import DEFAULT, LOCAL
 from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
@@ -207,6 +208,7 @@ class Settings(BaseSettings):
     workers: Workers = Workers()
     fallback: Fallback = Fallback()
     router: Router = Router()
+    cache: Cache = Cache()
     webhooks: Webhooks = Webhooks()
     flower: Flower = Flower()
     models: tuple[Model, ...] = ()
@@ -225,6 +227,15 @@ class Settings(BaseSettings):
     def _records_outlive_their_jobs(self) -> Self:
         if self.store.retention_s < self.limits.deadline_s:
             raise ValueError("store.retention_s must not be shorter than limits.deadline_s")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_are_kept_as_long_as_they_are_given_again(self) -> Self:
+        if self.cache_ttl_s < self.cache.ttl_s and "ttl_s" in self.cache.model_fields_set:
+            raise ValueError(
+                "cache.ttl_s must not be longer than store.retention_s: an answer is given again "
+                "out of the job that has it"
+            )
         return self
 
     @model_validator(mode="after")
@@ -275,6 +286,11 @@ class Settings(BaseSettings):
     def catalogue(self) -> Catalogue:
         """The models, with lookups."""
         return Catalogue(self.models)
+
+    @property
+    def cache_ttl_s(self) -> int:
+        """Seconds for which an answer is given again: never longer than its job is kept."""
+        return min(self.cache.ttl_s, self.store.retention_s)
 
     @property
     def broker(self) -> str:
