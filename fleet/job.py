@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
+from fleet.cache.kept import Kept
+
 
 class Status(StrEnum):
     """Where a job stands. The scripts in `lua/` allow exactly the moves in `MOVES`."""
@@ -30,9 +32,12 @@ TERMINAL = frozenset(
     {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.INCOMPLETE}
 )
 
-#: Terminal states absorb: they have no way out.
+#: Terminal states absorb: they have no way out. From `queued` to `completed` goes what the cache
+#: answers.
 MOVES: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.ROUTED, Status.CANCELLED, Status.EXPIRED, Status.FAILED}),
+    Status.QUEUED: frozenset(
+        {Status.ROUTED, Status.COMPLETED, Status.CANCELLED, Status.EXPIRED, Status.FAILED}
+    ),
     Status.ROUTED: frozenset({Status.RUNNING, Status.CANCELLED, Status.EXPIRED, Status.FAILED}),
     Status.RUNNING: frozenset({Status.ROUTED, Status.RUNNING, *TERMINAL}),
     **{status: frozenset() for status in TERMINAL},
@@ -97,6 +102,8 @@ class NewJob:
     budget_usd: float = 0.0
     #: Names of the models that may answer when these are spent; empty: none.
     free: tuple[str, ...] = ()
+    #: What there is of the answer already; None: it is not looked for, nor kept.
+    cache: Kept | None = None
 
     def fields(self) -> list[str | int]:
         """What the record keeps of it, beside what the script writes: field, value, …"""

@@ -31,6 +31,10 @@ fleet:keys               hash    permanent; who may ask, by the caller's name
 fleet:keys:digests       hash    permanent; the caller's name, by the SHA-256 of the key
 fleet:bucket:{caller}    hash    two minutes after its last change: it is full again then
 fleet:spent:{c}:{day}    string  two days; what a caller's jobs have cost, in 10^-9 US dollars
+fleet:cache:{d}          string  `[cache] ttl_s` after an answer; the job that has it
+fleet:cache:{d}:flight   string  as its job; the job that is giving the answer
+fleet:cache:counts       hash    permanent; how often answers were given again
+fleet:job:{id}:followers list    as its job; the jobs that get its answer, too
 ======================== ======= ====================================================
 
 Channels: `fleet:live:{id}` carries a job's events as they are written,
@@ -59,6 +63,8 @@ PACE: Final = "fleet:pace"
 DECISIONS: Final = "fleet:decisions"
 #: Texts with the route that a caller says they need.
 FEEDBACK: Final = "fleet:feedback"
+#: How requests were answered that might be from the cache; see `fleet.cache.finding.counts`.
+CACHE_COUNTS: Final = "fleet:cache:counts"
 NODES: Final = "fleet:nodes"
 #: Who may ask, beside the callers in the settings; see `fleet/keys.py`.
 KEYS: Final = "fleet:keys"
@@ -128,6 +134,16 @@ def claim_key(claim: str) -> str:
 def generations_key(server: str) -> str:
     """Set of the generations that a model server may hold for us."""
     return f"fleet:generations:{hashlib.sha256(server.encode()).hexdigest()[:16]}"
+
+
+def cache_key(digest: str) -> str:
+    """String with the job that has the answer to requests of this digest."""
+    return f"fleet:cache:{digest}"
+
+
+def flight_key(digest: str) -> str:
+    """String with the job that is giving that answer."""
+    return f"{cache_key(digest)}:flight"
 
 
 def calls_prefix(model: str) -> str:

@@ -67,6 +67,8 @@ class Glance(NamedTuple):
     route: str
     model: str
     confidence: float | None
+    #: Where the answer comes from instead of a model; see `Job.cache`.
+    cache: str
 
 
 class Records:
@@ -103,11 +105,13 @@ class Records:
         """Where the job stands, without its record; None if there is none (any more)."""
         async with store_errors():
             values = await self.line.call("HMGET", job_key(job_id), *Glance._fields)
-        status, seq, caller, route, model, confidence = values
+        status, seq, caller, route, model, confidence, cache = values
         if status is None:
             return None
         sure = float(confidence) if confidence else None
-        return Glance(Status(status), int(seq), caller or "", route or "", model or "", sure)
+        return Glance(
+            Status(status), int(seq), caller or "", route or "", model or "", sure, cache or ""
+        )
 
     async def conversation(self, handle: str) -> Memory | None:
         """What is remembered of a conversation (see `fleet.decision.conversation_handle`)."""
