@@ -53,6 +53,7 @@ class JobSummary(BaseModel):
     deadline_at: int
     tried: list[dict[str, Any]]
     usage: dict[str, Any] | None
+    cache: dict[str, Any]
     error: dict[str, Any] | None
     metadata: dict[str, str]
 
@@ -108,6 +109,8 @@ class HealthShown(BaseModel):
     redis: str = ""
     router: dict[str, Any] = {}
     models: dict[str, dict[str, Any]] = {}
+    #: See `fleet.cache.finding.counts`.
+    cache: dict[str, int] = {}
     problems: list[str] = []
 
 

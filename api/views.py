@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fleet.events import Answer
-from fleet.job import Job
+from fleet.job import Glance, Job
 from fleet.request import FeedbackRequest
 
+#: What the head calls an answer that a model gave for this job.
+MISS = "miss"
 #: How `GET /v1/jobs` names a place in the list: `created_at-id`.
 Cursor = tuple[int, str]
 
@@ -59,6 +61,7 @@ def summary(job: Job) -> dict[str, Any]:
         "tried": job.tried,
         "usage": job.usage,
         "cost_usd": job.cost_usd,
+        "cache": {"status": job.cache or MISS},
         "error": job.error,
         "metadata": job.metadata,
     }
@@ -100,8 +103,15 @@ def headers(said: Mapping[str, Any]) -> dict[str, str]:
         "x-fleet-route": said.get("route"),
         "x-fleet-model": said.get("model"),
         "x-fleet-confidence": None if confidence is None else f"{confidence:.2f}",
+        "x-fleet-cache": said.get("cache"),
     }
     return {name: value for name, value in told.items() if value}
+
+
+def headers_of(job: Job | Glance) -> dict[str, str]:
+    """The same of a job as it stands, and where its answer comes from."""
+    told = {"route": job.route, "model": job.model, "confidence": job.confidence}
+    return headers(told | {"cache": job.cache or MISS})
 
 
 def parse_cursor(text: str) -> Cursor | None:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from fleet.cache.kept import Kept
 
@@ -118,6 +118,21 @@ class NewJob:
             *("keep_s", self.keep_s),
             *(("budget_usd", self.budget_usd) if self.budget_usd else ()),
         ]
+
+
+class Glance(NamedTuple):
+    """Where a job stands: its status, the number of its next event, whose it is, and where it
+    was sent (empty, None: not yet).
+    """
+
+    status: Status
+    seq: int
+    caller: str
+    route: str
+    model: str
+    confidence: float | None
+    #: Where the answer comes from instead of a model; see `Job.cache`.
+    cache: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -11,7 +10,7 @@ from fleet.callers import NANO
 from fleet.decision import Memory
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
-from fleet.job import TERMINAL, Job, Status
+from fleet.job import TERMINAL, Glance, Job, Status
 from fleet.line import Line
 from fleet.names import (
     DUE,
@@ -54,21 +53,6 @@ def _reason(error: Exception) -> str:
 def pairs(flat: Sequence[str]) -> dict[str, str]:
     """A hash as Redis answers it: field, value, …"""
     return dict(zip(flat[::2], flat[1::2], strict=True))
-
-
-class Glance(NamedTuple):
-    """Where a job stands: its status, the number of its next event, whose it is, and where it
-    was sent (empty, None: not yet).
-    """
-
-    status: Status
-    seq: int
-    caller: str
-    route: str
-    model: str
-    confidence: float | None
-    #: Where the answer comes from instead of a model; see `Job.cache`.
-    cache: str
 
 
 class Records:
