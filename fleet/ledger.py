@@ -260,6 +260,7 @@ class Ledger(Records):
             "key": kept.key,
             "ttl_s": self._settings.cache_ttl_s,
             "never": LIVE_ROUTES,
+            "followers": self._settings.cache.followers,
             "source": kept.source,
             "leader": kept.leader,
             "events": len(kept.events),

@@ -23,4 +23,6 @@ class Cache(Strict):
     any_temperature: bool = False
     #: Whether a caller may get what another one was answered.
     shared: bool = False
+    #: Jobs at most that get their answer out of one that goes on; the next one asks a model again.
+    followers: Annotated[int, Field(ge=0, le=1_000)] = 64
     semantic: Semantic = Semantic()

@@ -15,7 +15,7 @@
 --   these are spent (JSON list), or '' if none may;
 --   `webhooks` of one caller that are not delivered, at most; 0: this job has none;
 --   `cache`, where the answer may be given again: the `key` of its entry; `ttl_s` of an entry; `never`: routes
---   of which none is made, as `,a,b,`; the `source` that has the answer, or the `leader` that is giving
+--   of which none is made, as `,a,b,`; `followers` of one job, at most; the `source` that has the answer, or the `leader` that is giving
 --   it, or ''; `events`: values that tell it, which cover `seen` events of the leader's log;
 --   `ended_s`, and `decisions` with `log_size`: as where a job ends.
 -- Returns {1, jobs ahead in the router's line}, {0, stored idempotency value}, and refused:
@@ -53,7 +53,7 @@ if cache and not source then
   local lead = flight and neighbour(KEYS[1], flight)
   local record = lead and redis.call('HMGET', lead, 'status', 'priority', 'followers', 'seq') or {}
   seen = flight == cache.leader and cache.seen or 0
-  if record[1] and not TERMINAL[record[1]] and tonumber(record[3] or 0) < FOLLOWERS_MOST
+  if record[1] and not TERMINAL[record[1]] and tonumber(record[3] or 0) < cache.followers
     and (record[1] == 'running' or tonumber(record[2]) <= order.priority)
     and tonumber(record[4]) - seen <= TOLD_MOST then
     leader = lead

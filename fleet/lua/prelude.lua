@@ -259,8 +259,6 @@ end
 -- Jobs that ask the same as one that is under way follow it: what its log says, theirs say too, with
 -- numbers of their own, and they stand in no line. The leader's record counts them (`followers`), a
 -- list beside it names them, each of theirs names it (`leader`).
-local FOLLOWERS_MOST = 64
-
 local function followers_of(job)
   return job .. ':followers'
 end

@@ -22,6 +22,8 @@ from hypothesis.stateful import (
 )
 
 from fleet import scripts
+from fleet.cache.finding import find
+from fleet.cache.kept import Kept
 from fleet.dispatch import Dispatcher
 from fleet.events import Kind, event_data, text_event
 from fleet.job import HandOver, Job, NewJob, Status
@@ -42,6 +44,7 @@ from fleet.names import (
     DUE_WEBHOOKS,
     JOBS_PREFIX,
     ROUTER_QUEUE,
+    cache_key,
     job_key,
     queue_lists,
     waiting_key,
@@ -52,6 +55,7 @@ from fleet.webhooks.outbox import Outbox
 from fleet.webhooks.schedule import Answer
 from tests.ledger_model import (
     CALLER_JOBS,
+    FOLLOWERS,
     MAX_ATTEMPTS,
     QUEUE_JOBS,
     Known,
@@ -59,6 +63,7 @@ from tests.ledger_model import (
     Model,
     Seen,
     check,
+    gist,
     look,
 )
 from tests.support import decision
@@ -128,6 +133,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.attempts: list[Held] = []
         #: Tries of deliveries, under way or over.
         self.tries: list[Delivery] = []
+        #: What somebody has found in the cache last, by the question.
+        self.found: dict[str, Kept] = {}
         self.numbers = 0
         self.salt = ""
         #: Whether what was done last has been checked, and all was well.
@@ -178,7 +185,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.see()
         self.sound = True
         for number, plan in enumerate(begun):
-            self.post("abca"[number], 3, plan, None, "x", 1, 1, bool(number % 2))
+            hook, ask = bool(number % 2), "ppqp"[number]
+            self.post("abca"[number], 3, plan, None, "x", 1, 1, hook, ask, False)
             self.take_and_route(plan, 1)
             self.claim(0, "w1", "http://s", 1)
 
@@ -199,6 +207,8 @@ class LedgerMachine(RuleBasedStateMachine):
         jobs=st.sampled_from((1, 2, 4)),
         times=times,
         webhook=st.booleans(),
+        ask=st.sampled_from((None, "p", "p", "q")),
+        stale=st.booleans(),
     )
     def post(
         self,
@@ -210,12 +220,18 @@ class LedgerMachine(RuleBasedStateMachine):
         jobs: int,
         times: int,
         webhook: bool,
+        ask: str | None,
+        stale: bool,
     ) -> None:
+        """`ask`: what it asks, where others ask the same; `stale`: what it has found of the
+        answer, somebody found long ago.
+        """
         for _ in range(jobs):
+            kept = self.find(ask, stale) if ask else None
             job_id = f"job_{hashlib.md5(f'{self.salt} {self.number()}'.encode()).hexdigest()}"
             digest = f"{caller}-{key}" if key else None
             value = f"{job_id} {body}"
-            expected = self.model.answer_to_post(caller, candidates, digest)
+            expected = self.model.answer_to_post(caller, priority, candidates, digest, kept)
             for again in range(times):
                 outcome = self.do(
                     self.ledger.create(
@@ -229,15 +245,31 @@ class LedgerMachine(RuleBasedStateMachine):
                             start_timeout_s=LONG_S / 2,
                             idempotency=(digest, value) if digest else None,
                             webhook="https://hooks.example/" if webhook else "",
+                            cache=kept,
                         )
                     )
                 )
-                accepted = expected == Created(ahead=expected.ahead)
-                assert outcome == (Created() if accepted and again else expected)
+                accepted = not expected.refused and not expected.existing
+                repeated = accepted and again
+                assert outcome == (Created(cache=expected.cache) if repeated else expected)
             if accepted:
-                self.model.posted(job_id, caller, priority, webhook)
+                known = Known(job_id, caller, priority, webhook=webhook)
+                events = self.do(self.ledger.read_all(job_id))
+                log = [(event.kind, gist(event.kind, event.data)) for event in events]
+                self.model.posted(known, kept, log)
                 if digest:
                     self.model.kept[digest] = value
+        self.checked()
+
+    def find(self, ask: str, stale: bool) -> Kept:
+        if not stale or ask not in self.found:
+            self.found[ask] = self.do(find(self.ledger, ask))
+        return self.found[ask]
+
+    @move(weight=1, ask=st.sampled_from("pq"))
+    def an_answer_grows_old(self, ask: str) -> None:
+        self.call("DEL", cache_key(ask))
+        self.model.answers.pop(ask, None)
         self.checked()
 
     # Routers.
@@ -273,7 +305,7 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self.model.jobs[job.id]
         full = len(self.model.line(plan[0])) >= QUEUE_JOBS
         for _ in range(times):
-            outcome = self.do(self.ledger.route(job, decision(*plan)))
+            outcome = self.do(self.ledger.route(job, decision(*plan, route=plan[0])))
             if known.status is not Status.QUEUED:
                 assert outcome is Routed.LATE
             elif known.late:
@@ -284,8 +316,9 @@ class LedgerMachine(RuleBasedStateMachine):
             else:
                 assert outcome is Routed.DONE
                 known.status, known.lease = Status.ROUTED, Lease.NONE
-                known.plan, known.model = plan, plan[0]
-                known.log.append(("routed", plan[0]))
+                known.plan, known.model, known.decided = plan, plan[0], True
+                known.tell(("routed", plan[0]))
+                known.lead()
                 self.model.join(known, plan[0], front=False)
         self.checked()
 
@@ -380,8 +413,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert result == held.seq
             else:
                 assert result == held.seq + len(log)
-                known.log += log
+                known.tell(*log)
                 known.place, known.streamed, known.lease = write.place, True, Lease.LIVE
+                known.lead()
                 held.seq = result
         self.checked()
 
@@ -447,7 +481,8 @@ class LedgerMachine(RuleBasedStateMachine):
             known.model, known.moved, known.begun = job.plan[step], True, same
             known.released += free
             known.generation = known.generation if same else ""
-            known.log.append(("routed", known.model))
+            known.tell(("routed", known.model))
+            known.lead()
             if pause_s:
                 self.model.leave(known)
                 known.paused = True
@@ -637,8 +672,8 @@ class LedgerMachine(RuleBasedStateMachine):
         async def together() -> list[list[str]]:
             return await asyncio.gather(*(self.ledger.reap() for _ in range(reapers)))
 
-        found = [job_id for ids in self.do(together()) for job_id in set(ids)]
-        assert sorted(found) == sorted(self.model.reaped())
+        found = [job_id for ids in self.do(together()) for job_id in dict.fromkeys(ids)]
+        assert sorted(found) == sorted(self.model.reaped(found))
         self.checked()
 
     @move(weight=1)
@@ -665,8 +700,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @move(weight=1, queue=st.sampled_from(QUEUES))
     def a_line_has_lacked_messages_for_long(self, queue: str) -> None:
-        self.do(self.ledger.reap())
-        self.model.reaped()
+        self.model.reaped(self.do(self.ledger.reap()))
         self.checked()
         self.mend(queue)
         self.checked()
@@ -702,12 +736,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def line_was_served(self, queue: str, job: Job | None) -> None:
         """Whoever left the line did so in the order in which it stood."""
-        before = self.seen.lines[queue]
         after = self.call("ZRANGE", waiting_key(queue), 0, -1)
-        gone = before[: len(before) - len(after)]
-        assert after == before[len(gone) :]
         assert job or not after
-        self.model.served(queue, gone, job.id if job else None)
+        assert after == self.model.served(queue, self.seen, job.id if job else None)
 
     def mend(self, queue: str) -> None:
         """Where a line is seen to lack messages, let that be long ago."""
@@ -735,7 +766,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.take_deliveries(1_000)
         for delivery in self.tries:
             self.do(self.outbox.settle(delivery, State.DELIVERED, Answer(200)))
-        left = self.call("KEYS", "fleet:waiting*") + self.call("KEYS", "fleet:due*")
+        patterns = ("fleet:waiting*", "fleet:due*", "*:followers", "*:flight")
+        left = [key for pattern in patterns for key in self.call("KEYS", pattern)]
         left = [key for key in left if not key.endswith(":looked")]
         assert left == []
 
@@ -744,8 +776,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.let_lapse(known)
         for known in self.paused():
             self.let_pause_end(known)
-        self.do(self.ledger.reap())
-        self.model.reaped()
+        self.model.reaped(self.do(self.ledger.reap()))
         self.checked()
         for queue in QUEUES:
             self.mend(queue)
@@ -788,7 +819,10 @@ def ended_by(known: Known, attempt: int, status: Status, seq: int) -> bool:
 def test_any_moves_of_anybody_keep_every_promise(redis_url: str) -> None:
     limits: Any = {"queue_jobs": QUEUE_JOBS, "caller_jobs": CALLER_JOBS}
     workers: Any = {"lease_s": LONG_S, "max_attempts": MAX_ATTEMPTS}
-    settings = Settings(redis_url=redis_url, models=MODELS, limits=limits, workers=workers)
+    cache: Any = {"followers": FOLLOWERS}
+    settings = Settings(
+        redis_url=redis_url, models=MODELS, limits=limits, workers=workers, cache=cache
+    )
     line = connect(settings)
     dispatcher = Dispatcher(settings)
     ledger, outbox = Ledger(line, settings, dispatcher), Outbox(line, settings, dispatcher)
