@@ -268,9 +268,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @move(weight=1, ask=st.sampled_from("pq"))
     def an_answer_grows_old(self, ask: str) -> None:
+        """… after a post has found it, and before that post makes its job."""
+        self.find(ask, stale=False)
         self.call("DEL", cache_key(ask))
         self.model.answers.pop(ask, None)
-        self.checked()
+        self.post("c", 3, ("fast",), None, "x", 1, 1, False, ask, True)
 
     # Routers.
 
@@ -504,6 +506,23 @@ class LedgerMachine(RuleBasedStateMachine):
             assert told == (None if known.deleted else (may, status))
             if may:
                 self.model.end(known, Status.CANCELLED)
+        self.checked()
+
+    @move(weight=2, pick=pick, goes=st.sampled_from(("cancel", "delete", "expire")))
+    def a_leader_goes(self, pick: int, goes: str) -> None:
+        if not (leaders := [job for job in self.unended() if job.followers]):
+            return
+        known = picked(leaders, pick)
+        if goes == "delete":
+            assert self.do(self.ledger.delete(known.id, known.caller))
+            self.model.delete(known)
+        elif goes == "cancel":
+            assert self.do(self.ledger.cancel(known.id)) == (True, Status.CANCELLED)
+            self.model.end(known, Status.CANCELLED)
+        else:
+            self.call("HSET", job_key(known.id), "deadline_at", PAST, "start_by", PAST)
+            assert self.do(self.ledger.expire(known.id)) == (True, Status.EXPIRED)
+            self.model.end(known, Status.EXPIRED)
         self.checked()
 
     @move(weight=1, pick=pick)
