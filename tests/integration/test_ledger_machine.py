@@ -174,9 +174,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def paused(self) -> list[Known]:
         return [job for job in self.unended() if job.paused and not job.pause_over]
 
-    @initialize(salt=st.integers(0, 255), begun=st.lists(st.sampled_from(PLANS), max_size=4))
-    def begin(self, salt: int, begun: list[tuple[str, ...]]) -> None:
-        """An empty database; some workers have a job already.
+    @initialize(
+        salt=st.integers(0, 255),
+        begun=st.lists(st.sampled_from(PLANS), max_size=4),
+        answered=st.sampled_from((0, 1, 1)),
+    )
+    def begin(self, salt: int, begun: list[tuple[str, ...]], answered: int) -> None:
+        """An empty database; some questions are answered, some workers have a job already.
 
         Ids are in no order, as they are at random, but the same when an example is repeated.
         """
@@ -184,8 +188,14 @@ class LedgerMachine(RuleBasedStateMachine):
         self.call("FLUSHDB")
         self.see()
         self.sound = True
+        for _ in range(answered):
+            self.post("c", 3, ("fast",), None, "x", 1, 1, True, "q", False)
+            self.take_and_route(("fast",), 1)
+            self.claim_for("fast", "w2", "", 1)
+            self.append(0, 2, False, 0, 1)
+            self.finish(0, Status.COMPLETED, 0, 1)
         for number, plan in enumerate(begun):
-            hook, ask = bool(number % 2), "ppqp"[number]
+            hook, ask = bool(number % 2), ("p", "p", None, "p")[number]
             self.post("abca"[number], 3, plan, None, "x", 1, 1, hook, ask, False)
             self.take_and_route(plan, 1)
             self.claim(0, "w1", "http://s", 1)
