@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,8 +13,8 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from tests.integration.conftest import Fleet
-from tests.stack import frames, text_of
+from tests.integration.conftest import Fleet, keyed
+from tests.stack import Stack, frames, text_of
 from tests.support import wait_until
 
 Tell = Callable[[str], tuple[str, str]]
@@ -29,10 +31,6 @@ def requests(fleet: Fleet) -> int:
     """How often the model has been asked."""
     asked: int = fleet.fast.stats()["requests"]
     return asked
-
-
-def job_of(fleet: Fleet, job_id: str) -> dict[str, Any]:
-    return fleet.stack.ended(job_id)
 
 
 class Clients:
@@ -380,3 +378,68 @@ def test_who_is_in_a_hurry_follows_nobody_in_line(fleet: Fleet) -> None:
     assert post(fleet, text, priority=0).headers["x-fleet-cache"] == "miss"
     assert post(fleet, text, priority=3).headers["x-fleet-cache"] == "shared"
     assert fleet.stack.ended(slow.json()["id"])["status"] == "completed"
+
+
+# Several keys, other rules: doors of their own to the same fleet.
+
+KEYS = {"ann": "anns-key-0123456789", "bob": "bobs-key-0123456789"}
+
+
+@contextmanager
+def door(fleet: Fleet, folder: Path, rules: str) -> Iterator[dict[str, httpx.Client]]:
+    """An API for two callers, with these rules of the cache: a client for each."""
+    names = "".join(f'{name} = "{key}"\n' for name, key in KEYS.items())
+    config = f"{fleet.stack.config.read_text()}\n[api.keys]\n{names}\n[cache]\n{rules}\n"
+    stack = Stack(folder, fleet.stack.env["FLEET_REDIS_URL"], config)
+    stack.start_api()
+    clients = {name: keyed(stack, key) for name, key in KEYS.items()}
+    try:
+        wait_until(lambda: is_ready(clients["ann"]), "the API takes jobs", 30)
+        yield clients
+    finally:
+        for client in clients.values():
+            client.close()
+        stack.stop()
+
+
+def is_ready(client: httpx.Client) -> bool:
+    with suppress(httpx.TransportError):
+        return client.get("/ready").status_code == 200
+    return False
+
+
+def told(client: httpx.Client, text: str) -> str:
+    """Ask, wait for the end; where the answer comes from."""
+    body = {"model": "fast", "temperature": 0, "messages": [{"role": "user", "content": text}]}
+    reply = client.post("/v1/chat/completions", json=body)
+    assert reply.status_code == 200, reply.text
+    how: str = reply.headers["x-fleet-cache"]
+    return how
+
+
+def test_no_key_gets_anothers_answer_and_none_grows_old(fleet: Fleet, tmp_path: Path) -> None:
+    with door(fleet, tmp_path, "ttl_s = 1") as clients:
+        text = words()
+        assert told(clients["ann"], text) == "miss"
+        assert told(clients["ann"], text) == "hit"
+        assert told(clients["bob"], text) == "miss"
+        assert told(clients["bob"], text) == "hit"
+        wait_until(lambda: told(clients["ann"], text) == "miss", "the answer is too old", 5)
+
+
+def test_keys_share_answers_where_the_rules_say_so(fleet: Fleet, tmp_path: Path) -> None:
+    with door(fleet, tmp_path, "shared = true") as clients:
+        text = words()
+        assert told(clients["ann"], text) == "miss"
+        assert told(clients["bob"], text) == "hit"
+        body = {"message": words("n=40 tps=80"), "model": "fast", "temperature": 0}
+        posts = [clients[name].post("/v1/jobs", json=body) for name in KEYS]
+        assert [post.headers["x-fleet-cache"] for post in posts] == ["miss", "shared"]
+        paths = [f"/v1/jobs/{post.json()['id']}" for post in posts]
+        assert clients["bob"].get(paths[0]).status_code == 404
+        mine, theirs = (
+            clients[name].get(path, params={"wait": 20}).json()
+            for name, path in zip(KEYS, paths, strict=True)
+        )
+        assert mine["answer"] == theirs["answer"]
+        assert theirs["cost_usd"] == 0
