@@ -11,19 +11,21 @@ from fleet.line import Line
 
 _FOLDER = Path(__file__).parent / "lua"
 _PRELUDE = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
+_SHARING = (_FOLDER / "sharing.lua").read_text(encoding="utf-8")
 
 
 class Script:
     """One script. `keys` and `args` are in the order that the script's head lists.
 
     When Redis' memory is full no job and no feedback is taken in; jobs that are in go on to
-    their ends.
+    their ends. `moves`: whether it may send a job elsewhere, or end it; Redis reads all of a
+    script at each call, so that the one for tokens carries no more than it needs.
     """
 
-    def __init__(self, name: str, *, when_full: bool = True) -> None:
+    def __init__(self, name: str, *, when_full: bool = True, moves: bool = True) -> None:
         body = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
         head = "#!lua flags=allow-oom" if when_full else "#!lua"
-        self.source = f"{head}\n{_PRELUDE}\n{body}"
+        self.source = "\n".join([head, _PRELUDE, *([_SHARING] if moves else []), body])
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(
@@ -52,21 +54,21 @@ CREATE = Script("create", when_full=False)
 TAKE = Script("take")
 ROUTE = Script("route")
 CLAIM = Script("claim")
-APPEND = Script("append")
+APPEND = Script("append", moves=False)
 FINISH = Script("finish")
 HAND_OVER = Script("hand_over")
 CLOSE = Script("close")
 DELETE = Script("delete")
-RENEW = Script("renew")
-BEGIN = Script("begin")
-PUSH = Script("push")
-BEAT = Script("beat")
-REAP = Script("reap")
-SPEND_CALL = Script("spend_call")
-CHARGE = Script("charge")
-KEY = Script("key")
-GIVE_FEEDBACK = Script("feedback", when_full=False)
-TAKE_WEBHOOKS = Script("take_webhooks")
-SETTLE_WEBHOOK = Script("settle_webhook")
-WAKE_WEBHOOKS = Script("wake_webhooks")
-RETRY_WEBHOOK = Script("retry_webhook")
+RENEW = Script("renew", moves=False)
+BEGIN = Script("begin", moves=False)
+PUSH = Script("push", moves=False)
+BEAT = Script("beat", moves=False)
+REAP = Script("reap", moves=False)
+SPEND_CALL = Script("spend_call", moves=False)
+CHARGE = Script("charge", moves=False)
+KEY = Script("key", moves=False)
+GIVE_FEEDBACK = Script("feedback", when_full=False, moves=False)
+TAKE_WEBHOOKS = Script("take_webhooks", moves=False)
+SETTLE_WEBHOOK = Script("settle_webhook", moves=False)
+WAKE_WEBHOOKS = Script("wake_webhooks", moves=False)
+RETRY_WEBHOOK = Script("retry_webhook", moves=False)
