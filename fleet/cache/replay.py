@@ -1,17 +1,31 @@
 """What a newcomer is told of an answer that others have heard already. Pure."""
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from fleet.events import Event, Kind, reasoning_event, text_event
+from fleet.events import Event, Kind
 
 #: What a log says of the job itself, or of its end, and not of the answer.
 _OF_THE_JOB = frozenset({Kind.QUEUED, Kind.USAGE, Kind.COMPLETED, Kind.INCOMPLETE})
+#: A `token` event of mere text, as `fleet.events` writes it. Read as it stands: to decode them all
+#: would be most of the time in which the reader of a long answer waits for its first token.
+_PLAIN = re.compile(r'\{"type":"token","(content|reasoning)":"(.*)","n":(\d+)\}', re.DOTALL)
+
+
+class _Piece(NamedTuple):
+    #: `content`, `reasoning`, or `other`: calls, and text with what the model was sure of.
+    sort: str
+    #: As JSON has it between its quotes.
+    text: str
+    pieces: int
+    data: str
 
 
 def answer_events(events: Iterable[Event]) -> list[str]:
-    """The `token` events (kind, json, …) that say the answer of a log in as few as can be."""
+    """The `token` events (kind, json, …) that say the answer of a log, those of mere text in as
+    few as can be.
+    """
     return [part for kind, data in _said(events) if kind == Kind.TOKEN for part in (kind, data)]
 
 
@@ -25,14 +39,14 @@ def said_so_far(events: Iterable[Event]) -> list[str]:
 
 def _said(events: Iterable[Event]) -> list[tuple[str, str]]:
     told: list[tuple[str, str]] = []
-    run: list[dict[str, Any]] = []
+    run: list[_Piece] = []
     for event in events:
         if event.kind == Kind.RESTARTED:
-            run.clear()
+            run = []
             told = [one for one in told if one[0] != Kind.TOKEN]
         elif event.kind == Kind.TOKEN:
-            piece = event.payload()
-            if run and _sort(run[0]) != _sort(piece):
+            piece = _piece(event.data)
+            if run and (run[0].sort != piece.sort or piece.sort == "other"):
                 told.append((Kind.TOKEN, _merged(run)))
                 run = []
             run.append(piece)
@@ -43,17 +57,15 @@ def _said(events: Iterable[Event]) -> list[tuple[str, str]]:
     return told + ([(Kind.TOKEN, _merged(run))] if run else [])
 
 
-def _sort(piece: Mapping[str, Any]) -> str:
-    """Pieces of one sort become one event; calls stay as they are."""
-    return next((sort for sort in ("content", "reasoning") if sort in piece), str(id(piece)))
+def _piece(data: str) -> _Piece:
+    if plain := _PLAIN.fullmatch(data):
+        return _Piece(plain[1], plain[2], int(plain[3]), data)
+    return _Piece("other", "", 1, data)
 
 
-def _merged(run: list[dict[str, Any]]) -> str:
-    count = sum(piece.get("n", 1) for piece in run)
-    sort = _sort(run[0])
-    if sort == "reasoning":
-        return reasoning_event("".join([piece["reasoning"] for piece in run]), count)
-    if sort == "content":
-        sure = [entry for piece in run for entry in piece.get("logprobs", ())]
-        return text_event("".join([piece["content"] for piece in run]), count, sure)
-    return json.dumps(run[0], ensure_ascii=False, separators=(",", ":"))
+def _merged(run: list[_Piece]) -> str:
+    """One event for pieces of one sort: escaped text beside escaped text is escaped text."""
+    if len(run) == 1:
+        return run[0].data
+    text, count = "".join([piece.text for piece in run]), sum(piece.pieces for piece in run)
+    return f'{{"type":"token","{run[0].sort}":"{text}","n":{count}}}'
