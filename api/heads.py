@@ -11,6 +11,8 @@ Leaving = Literal["continue", "cancel"]
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
+#: Whether the job may get an answer that was given before, and leave its own to others.
+FromCache = Annotated[Literal["yes", "no"] | None, Header(alias="x-fleet-cache")]
 OnDisconnect = Annotated[Leaving | None, Header(alias="x-fleet-on-disconnect")]
 
 

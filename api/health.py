@@ -13,6 +13,7 @@ from api.shapes import HealthShown, ReadyShown
 from api.state import Fleet, State
 from fleet import __version__
 from fleet.breaker.reports import phase, shut
+from fleet.cache.finding import counts
 from fleet.callers import WITH_A_KEY
 from fleet.catalogue import Model
 from fleet.errors import StoreUnavailable
@@ -48,6 +49,7 @@ async def look(fleet: State) -> dict[str, Any]:
         access = await _access(fleet)
         nodes = await living_nodes(fleet.ledger)
         queued = await _queued(fleet)
+        cache = await counts(fleet.ledger)
     except StoreUnavailable as error:
         redis = refusal or error.message
         return {"status": "down", "version": __version__, "redis": redis, "problems": [redis]}
@@ -70,6 +72,7 @@ async def look(fleet: State) -> dict[str, Any]:
         "redis": refusal or "ok",
         "router": _router(routers, queued[ROUTER_QUEUE]),
         "models": models | resting,
+        "cache": cache,
         **told,
         "problems": problems(refusal, routers, models, embedding),
     }

@@ -9,7 +9,7 @@ from api import views
 from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
-from api.heads import IdempotencyKey, LastEventId, on_gone
+from api.heads import FromCache, IdempotencyKey, LastEventId, on_gone
 from api.lookup import awaited, glance, no_such
 from api.posting import post
 from api.shapes import Accepted, JobDeleted, JobList, JobShown, JobStatus
@@ -36,11 +36,16 @@ PAGE, PAGES = 200, 10
     "/v1/jobs", status_code=202, openapi_extra=DESCRIBED, responses={202: {"model": Accepted}}
 )
 async def post_job(
-    request: Posted, fleet: Fleet, caller: Asking, idempotency_key: IdempotencyKey = None
+    request: Posted,
+    fleet: Fleet,
+    caller: Asking,
+    idempotency_key: IdempotencyKey = None,
+    from_cache: FromCache = None,
 ) -> JSONResponse:
     """Make a job; the answer comes by the urls in the 202."""
-    posted = await post(fleet, caller, request, idempotency_key)
-    body = views.accepted(posted.job_id, Status.QUEUED, posted.ahead)
+    posted = await post(fleet, caller, request, idempotency_key, from_cache=from_cache)
+    status = Status.COMPLETED if posted.ended else Status.QUEUED
+    body = views.accepted(posted.job_id, status, posted.ahead)
     location = {"Location": body["urls"]["self"]}
     return JSONResponse(body, 202, headers=posted.headers | location)
 
@@ -49,10 +54,14 @@ async def post_job(
     "/api/chat/stream", openapi_extra=DESCRIBED, status_code=200, response_class=EventStream
 )
 async def chat_stream(
-    request: Posted, fleet: Fleet, caller: Asking, idempotency_key: IdempotencyKey = None
+    request: Posted,
+    fleet: Fleet,
+    caller: Asking,
+    idempotency_key: IdempotencyKey = None,
+    from_cache: FromCache = None,
 ) -> Response:
     """Make a job and stream its events in the same response."""
-    posted = await post(fleet, caller, request, idempotency_key)
+    posted = await post(fleet, caller, request, idempotency_key, from_cache=from_cache)
     job_id = posted.job_id
     return EventStream(
         job_id,
@@ -76,9 +85,7 @@ async def get_job(
 ) -> dict[str, Any]:
     """The job and its answer so far; `wait` holds the line until it has ended (or we do)."""
     job = await awaited(fleet, caller, job_id, wait)
-    response.headers.update(
-        views.headers({"route": job.route, "model": job.model, "confidence": job.confidence})
-    )
+    response.headers.update(views.headers_of(job))
     return views.detail(job, await fleet.ledger.read_all(job.id), fleet.settings.reference)
 
 
@@ -103,7 +110,7 @@ async def get_events(
             f"event {after} does not exist (yet); the last one is {job.seq - 1}",
             param="Last-Event-ID" if last_event_id else "starting_after",
         )
-    headers = views.headers(job._asdict())
+    headers = views.headers_of(job)
     if job.status in TERMINAL and after == job.seq - 1:
         return Response(status_code=204, headers=headers)
     return EventStream(

@@ -6,8 +6,7 @@ from api.following import end_of
 from api.state import State
 from fleet.callers import Caller
 from fleet.errors import InvalidRequest, NotFound
-from fleet.job import Job, job_id_of
-from fleet.records import Glance
+from fleet.job import Glance, Job, job_id_of
 
 
 async def load(fleet: State, caller: Caller, named: str) -> Job:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from api import views
 from api.admission import candidates, likely_tokens, refusal
+from api.caching import kept_for
+from api.heads import FromCache
 from api.naming import meant, no_such
 from api.state import State
 from fleet.callers import Caller, refuse_what_never_fits
@@ -32,6 +35,13 @@ class PostedJob:
     headers: dict[str, str] = field(default_factory=dict)
     #: Whether an earlier post has made it.
     found: bool = False
+    #: Where its answer comes from instead of a model; see `fleet.job.Job`.
+    cache: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has its answer already."""
+        return self.cache == "hit"
 
 
 async def post(
@@ -43,8 +53,10 @@ async def post(
     api: str = "jobs",
     form: dict[str, Any] | None = None,
     keep_s: int = 0,
+    from_cache: FromCache = None,
 ) -> PostedJob:
-    """Make a job of the caller's. `api`, `form` and `keep_s`: see `fleet.job.Job`.
+    """Make a job of the caller's. `api`, `form` and `keep_s`: see `fleet.job.Job`. A job that is
+    not stored, or with `from_cache` of `no`, neither looks for an answer nor leaves one.
 
     Raises:
         InvalidRequest: the request is beyond a limit, or names an unknown model.
@@ -62,6 +74,7 @@ async def post(
     job_id = new_job_id()
     tokens = likely_tokens(catalogue, request.model, record, caller.tpm)
     refuse_what_never_fits(caller, tokens)
+    stays = from_cache != "no" and not keep_s
     times = [request.deadline_s, request.start_timeout_s]
     conversation_id = request.conversation_id or ""
     named = [request.metadata, conversation_id, api, form, request.webhook]
@@ -87,6 +100,7 @@ async def post(
         rpm=caller.rpm,
         tpm=caller.tpm,
         tokens=tokens,
+        cache=await kept_for(state, caller, request, record, catalogue) if stays else None,
         **_purse(state, caller, request, record, catalogue),
     )
     created = await state.ledger.create(new)
@@ -95,8 +109,9 @@ async def post(
         error = await refusal(state, caller, new, created)
         error.headers |= headers
         raise error
+    headers |= views.headers({"cache": created.cache or views.MISS})
     if not created.existing:
-        return PostedJob(job_id, created.ahead, headers)
+        return PostedJob(job_id, created.ahead, headers, cache=created.cache)
     earlier, _, earlier_body = created.existing.partition(" ")
     if earlier_body != body:
         raise Conflict("Idempotency-Key: it was used before, for another body")

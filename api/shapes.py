@@ -57,6 +57,7 @@ class JobSummary(BaseModel):
     cost_usd: float | None
     #: What the same tokens would have cost at `[report] compare_with`.
     claude_cost_usd: float | None
+    cache: dict[str, Any]
     error: dict[str, Any] | None
     metadata: dict[str, str]
 
@@ -113,6 +114,8 @@ class HealthShown(BaseModel):
     redis: str = ""
     router: dict[str, Any] = {}
     models: dict[str, dict[str, Any]] = {}
+    #: See `fleet.cache.finding.counts`.
+    cache: dict[str, int] = {}
     problems: list[str] = []
 
 

@@ -6,9 +6,11 @@ from typing import Any
 from fleet.attempts import attempts
 from fleet.comparison import Reference
 from fleet.events import Event, fold
-from fleet.job import Job
+from fleet.job import Glance, Job
 from fleet.request import FeedbackRequest
 
+#: What the head calls an answer that a model gave for this job.
+MISS = "miss"
 #: How `GET /v1/jobs` names a place in the list: `created_at-id`.
 Cursor = tuple[int, str]
 
@@ -62,6 +64,7 @@ def summary(job: Job, reference: Reference) -> dict[str, Any]:
         "usage": job.usage,
         "cost_usd": job.cost_usd,
         "claude_cost_usd": claude_cost_usd(job, reference),
+        "cache": {"status": job.cache or MISS},
         "error": job.error,
         "metadata": job.metadata,
     }
@@ -112,8 +115,15 @@ def headers(said: Mapping[str, Any]) -> dict[str, str]:
         "x-fleet-route": said.get("route"),
         "x-fleet-model": said.get("model"),
         "x-fleet-confidence": None if confidence is None else f"{confidence:.2f}",
+        "x-fleet-cache": said.get("cache"),
     }
     return {name: value for name, value in told.items() if value}
+
+
+def headers_of(job: Job | Glance) -> dict[str, str]:
+    """The same of a job as it stands, and where its answer comes from."""
+    told = {"route": job.route, "model": job.model, "confidence": job.confidence}
+    return headers(told | {"cache": job.cache or MISS})
 
 
 def parse_cursor(text: str) -> Cursor | None:

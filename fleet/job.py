@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
+
+from fleet.cache.kept import Kept
 
 
 class Status(StrEnum):
@@ -30,9 +32,12 @@ TERMINAL = frozenset(
     {Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.EXPIRED, Status.INCOMPLETE}
 )
 
-#: Terminal states absorb: they have no way out.
+#: Terminal states absorb: they have no way out. From `queued` to `completed` goes what the cache
+#: answers.
 MOVES: Mapping[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.ROUTED, Status.CANCELLED, Status.EXPIRED, Status.FAILED}),
+    Status.QUEUED: frozenset(
+        {Status.ROUTED, Status.COMPLETED, Status.CANCELLED, Status.EXPIRED, Status.FAILED}
+    ),
     Status.ROUTED: frozenset({Status.RUNNING, Status.CANCELLED, Status.EXPIRED, Status.FAILED}),
     Status.RUNNING: frozenset({Status.ROUTED, Status.RUNNING, *TERMINAL}),
     **{status: frozenset() for status in TERMINAL},
@@ -99,6 +104,8 @@ class NewJob:
     paid_calls: int = 0
     #: Names of the models that may answer when these are spent; empty: none.
     free: tuple[str, ...] = ()
+    #: What there is of the answer already; None: it is not looked for, nor kept.
+    cache: Kept | None = None
 
     def fields(self) -> list[str | int]:
         """What the record keeps of it, beside what the script writes: field, value, …"""
@@ -114,6 +121,21 @@ class NewJob:
             *(("budget_usd", self.budget_usd) if self.budget_usd else ()),
             *(("paid_calls", self.paid_calls) if self.paid_calls else ()),
         ]
+
+
+class Glance(NamedTuple):
+    """Where a job stands: its status, the number of its next event, whose it is, and where it
+    was sent (empty, None: not yet).
+    """
+
+    status: Status
+    seq: int
+    caller: str
+    route: str
+    model: str
+    confidence: float | None
+    #: Where the answer comes from instead of a model; see `Job.cache`.
+    cache: str
 
 
 @dataclass(frozen=True, slots=True)

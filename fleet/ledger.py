@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from redis.exceptions import NoScriptError
 
 from fleet import scripts
+from fleet.cache.kept import Kept
 from fleet.callers import (
     NANO,
     UNLIMITED,
@@ -21,7 +23,13 @@ from fleet.callers import (
 )
 from fleet.decision import Decision
 from fleet.dispatch import Dispatcher, Outgoing
-from fleet.errors import ConfigError, Conflict, FleetFault, TooManyAttempts
+from fleet.errors import (
+    ConfigError,
+    Conflict,
+    FleetFault,
+    StoreUnavailable,
+    TooManyAttempts,
+)
 from fleet.events import Kind, event_data
 from fleet.job import HandOver, Job, NewJob, Status
 from fleet.line import Line
@@ -69,6 +77,8 @@ ROUTING_LEASE_MS = 10_000
 #: Statuses in which nobody runs the job yet.
 WAITING = ",queued,routed,"
 UNENDED = ",queued,routed,running,"
+#: Routes whose answers are of their moment, and are not given again.
+LIVE_ROUTES = ",tool,"
 #: Characters of a text that the router may learn from.
 EXAMPLE_CHARACTERS = 600
 EXPIRED_EVENT = event_data(
@@ -120,6 +130,8 @@ class Created:
 
     #: Jobs ahead of it in the router's line.
     ahead: int = 0
+    #: Where its answer comes from instead of a model; see `Job.cache`.
+    cache: str = ""
     #: The stored idempotency value of an earlier post; the job is that one then.
     existing: str = ""
     #: Jobs of the caller that have not ended: as many as it may have. Nothing was made then.
@@ -186,7 +198,7 @@ class Ledger(Records):
         outgoing = self._dispatcher.route(new.id, new.priority)
         digest, value = new.idempotency or ("", "")
         async with store_errors():
-            done, result, *left = await scripts.CREATE(
+            done, result, *left, cache = await scripts.CREATE(
                 self.line,
                 [
                     job_key(new.id),
@@ -202,6 +214,7 @@ class Ledger(Records):
                 ],
                 [
                     _json(self._order(new, value, outgoing)),
+                    *(new.cache.events if new.cache else ()),
                     *new.fields(),
                     *self._webhook_fields(new),
                 ],
@@ -221,14 +234,16 @@ class Ledger(Records):
         if not done:
             earlier = result.partition(" ")[0]
             await self._dispatcher.sent(self._dispatcher.route(earlier, new.priority))
-            return Created(existing=result, left=allowance)
-        await self._dispatcher.sent(outgoing)
-        return Created(ahead=result, left=allowance)
+            return Created(existing=result, left=allowance, cache=cache)
+        if not cache:
+            await self._dispatcher.sent(outgoing)
+        return Created(ahead=result, left=allowance, cache=cache)
 
     def _order(self, new: NewJob, idempotency: str, outgoing: Outgoing) -> dict[str, Any]:
         """What `lua/create.lua` is told of a new job beside what the record keeps."""
         limits, store = self._settings.limits, self._settings.store
-        return {
+        kept = {"cache": self._kept(new.cache)} if new.cache else {}
+        return kept | {
             "channel": live_channel(new.id),
             "ttl_s": self._unended_ttl,
             "index_size": store.index_size,
@@ -250,6 +265,22 @@ class Ledger(Records):
             "offset_ms": self._zone.offset_ms(time.time() * 1000),
             "free": json.dumps(new.free) if new.free else "",
             "webhooks": self._settings.webhooks.pending if new.webhook else 0,
+        }
+
+    def _kept(self, kept: Kept) -> dict[str, Any]:
+        """What the script is told of an answer that there may be already."""
+        return {
+            "key": kept.key,
+            "ttl_s": self._settings.cache_ttl_s,
+            "never": LIVE_ROUTES,
+            "followers": self._settings.cache.followers,
+            "source": kept.source,
+            "leader": kept.leader,
+            "events": len(kept.events),
+            "seen": kept.seen,
+            "ended_s": self._ended_ttl,
+            "decisions": DECISIONS,
+            "log_size": self._log_size,
         }
 
     async def charge(self, caller: Caller, tokens: int) -> dict[str, str]:
@@ -551,7 +582,7 @@ class Ledger(Records):
         there is no such job (any more).
         """
         async with store_errors():
-            done = await scripts.DELETE(
+            done, *heir = await scripts.DELETE(
                 self.line,
                 [
                     job_key(job_id),
@@ -569,6 +600,7 @@ class Ledger(Records):
                     self._log_size,
                 ],
             )
+        await self._wake_heir(heir)
         return bool(done)
 
     async def expire(self, job_id: str) -> tuple[bool, Status] | None:
@@ -602,7 +634,7 @@ class Ledger(Records):
         fields: tuple[str, ...] = (),
     ) -> tuple[bool, Status] | None:
         async with store_errors():
-            done, now = await scripts.CLOSE(
+            done, now, *heir = await scripts.CLOSE(
                 self.line,
                 [job_key(job_id), log_key(job_id), DUE, DECISIONS],
                 [
@@ -617,7 +649,18 @@ class Ledger(Records):
                     *fields,
                 ],
             )
+        await self._wake_heir(heir)
         return None if done < 0 else (bool(done), Status(now))
+
+    async def _wake_heir(self, heir: Sequence[str]) -> None:
+        """Send the message for a job that has taken the place of one that was followed: `heir`
+        is its id, model ('' before it is routed) and priority, or empty. If we cannot, its line
+        will be seen to lack one.
+        """
+        if heir:
+            job_id, model, priority = heir
+            with suppress(StoreUnavailable):
+                await self._wake_for(job_id, model, 0, int(priority))
 
     def _memory_s(self, conversation: str) -> int:
         """Seconds for which a conversation is remembered; 0: not at all."""
@@ -693,14 +736,18 @@ class Ledger(Records):
             elif what == "odd":
                 odd = FleetFault("The job's record is not one of this version.")
                 await self.fail(job_id, odd.as_dict(), UNENDED)
-            elif not model:
-                await self._enqueue(self._dispatcher.route(job_id, int(priority)))
-            elif model not in self._queues:  # somebody with a newer catalogue may know it
-                log.warning("job %s: no model %s in the catalogue of this process", job_id, model)
             else:
-                outgoing = self._dispatcher.run(job_id, model, int(attempt) + 1, int(priority))
-                await self._enqueue(outgoing)
+                await self._wake_for(job_id, model, int(attempt), int(priority))
         return [job_id for job_id, *_ in due]
+
+    async def _wake_for(self, job_id: str, model: str, attempt: int, priority: int) -> None:
+        """Send a message for a job to the line in which it stands."""
+        if not model:
+            await self._enqueue(self._dispatcher.route(job_id, priority))
+        elif model not in self._queues:  # somebody with a newer catalogue may know it
+            log.warning("job %s: no model %s in the catalogue of this process", job_id, model)
+        else:
+            await self._enqueue(self._dispatcher.run(job_id, model, attempt + 1, priority))
 
     async def _enqueue(self, outgoing: Outgoing) -> None:
         if outgoing.inline:

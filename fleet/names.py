@@ -33,6 +33,10 @@ fleet:breaker:{s}        hash    ten minutes after its last change; what is know
 fleet:book:{day}         hash    400 days; calls and money of that day, see `fleet/spend/sheet.py`
 fleet:holds              zset    permanent; what is set aside for calls under way, by its end
 fleet:holds:{id}         hash    `[store] retention_s` and the longest deadline; what became of it
+fleet:cache:{d}          string  `[cache] ttl_s` after an answer; the job that has it
+fleet:cache:{d}:flight   string  as its job; the job that is giving the answer
+fleet:cache:counts       hash    permanent; how often answers were given again
+fleet:job:{id}:followers list    as its job; the jobs that get its answer, too
 ======================== ======= ====================================================
 
 Channels: `fleet:live:{id}` carries a job's events as they are written,
@@ -63,6 +67,8 @@ PACE: Final = "fleet:pace"
 DECISIONS: Final = "fleet:decisions"
 #: Texts with the route that a caller says they need.
 FEEDBACK: Final = "fleet:feedback"
+#: How requests were answered that might be from the cache; see `fleet.cache.finding.counts`.
+CACHE_COUNTS: Final = "fleet:cache:counts"
 NODES: Final = "fleet:nodes"
 #: Who may ask, beside the callers in the settings; see `fleet/keys.py`.
 KEYS: Final = "fleet:keys"
@@ -145,6 +151,16 @@ def breaker_key(server: str) -> str:
 
 def _digest(server: str) -> str:
     return hashlib.sha256(server.encode()).hexdigest()[:16]
+
+
+def cache_key(digest: str) -> str:
+    """String with the job that has the answer to requests of this digest."""
+    return f"fleet:cache:{digest}"
+
+
+def flight_key(digest: str) -> str:
+    """String with the job that is giving that answer."""
+    return f"{cache_key(digest)}:flight"
 
 
 def bucket_key(caller: str) -> str:

@@ -3,14 +3,13 @@
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
 from fleet.decision import Memory
 from fleet.errors import StoreUnavailable
 from fleet.events import Event
-from fleet.job import TERMINAL, Job, Status
+from fleet.job import TERMINAL, Glance, Job, Status
 from fleet.line import Line
 from fleet.names import (
     DUE,
@@ -54,19 +53,6 @@ def pairs(flat: Sequence[str]) -> dict[str, str]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-class Glance(NamedTuple):
-    """Where a job stands: its status, the number of its next event, whose it is, and where it
-    was sent (empty, None: not yet).
-    """
-
-    status: Status
-    seq: int
-    caller: str
-    route: str
-    model: str
-    confidence: float | None
-
-
 class Records:
     """What can be read without moving anything."""
 
@@ -101,11 +87,13 @@ class Records:
         """Where the job stands, without its record; None if there is none (any more)."""
         async with store_errors():
             values = await self.line.call("HMGET", job_key(job_id), *Glance._fields)
-        status, seq, caller, route, model, confidence = values
+        status, seq, caller, route, model, confidence, cache = values
         if status is None:
             return None
         sure = float(confidence) if confidence else None
-        return Glance(Status(status), int(seq), caller or "", route or "", model or "", sure)
+        return Glance(
+            Status(status), int(seq), caller or "", route or "", model or "", sure, cache or ""
+        )
 
     async def conversation(self, handle: str) -> Memory | None:
         """What is remembered of a conversation (see `fleet.decision.conversation_handle`)."""

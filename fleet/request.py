@@ -197,6 +197,8 @@ class JobRequest(Sampling):
     conversation_id: str | None = None
     #: URL that is told of the job's end, or `{url}`.
     webhook: Webhook | None = None
+    #: Whether an answer that was given before will do, and this one may be given again.
+    cache: bool = True
 
     @field_validator("top_logprobs")
     @classmethod

@@ -21,7 +21,8 @@ class Script:
     what it shares with some others, beside what all share.
 
     When Redis' memory is full no job and no feedback is taken in; jobs that are in go on to
-    their ends.
+    their ends. Redis reads all of a script at each call, so that the one for tokens carries no more
+    than it needs.
     """
 
     def __init__(self, name: str, *more: str, when_full: bool = True) -> None:
@@ -52,16 +53,16 @@ class Script:
         await line.call("SCRIPT", "LOAD", self.source)
 
 
-CREATE = Script("create", "money", when_full=False)
-TAKE = Script("take")
-ROUTE = Script("route")
-CLAIM = Script("claim")
+CREATE = Script("create", "sharing", "money", when_full=False)
+TAKE = Script("take", "sharing")
+ROUTE = Script("route", "sharing")
+CLAIM = Script("claim", "sharing")
 APPEND = Script("append")
-FINISH = Script("finish")
-HAND_OVER = Script("hand_over")
-DIVERT = Script("divert")
-CLOSE = Script("close")
-DELETE = Script("delete")
+FINISH = Script("finish", "sharing")
+HAND_OVER = Script("hand_over", "sharing")
+DIVERT = Script("divert", "sharing")
+CLOSE = Script("close", "sharing")
+DELETE = Script("delete", "sharing")
 RENEW = Script("renew")
 BEGIN = Script("begin")
 PUSH = Script("push")

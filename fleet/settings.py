@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from fleet.breaker.settings import Breaker
+from fleet.cache.settings import Cache
 from fleet.callers import DEFAULT, LOCAL
 from fleet.catalogue import Catalogue, Model, Strict
 from fleet.comparison import Reference, Report, reference
@@ -212,6 +213,7 @@ class Settings(BaseSettings):
     breaker: Breaker = Breaker()
     spend: Spend = Spend()
     router: Router = Router()
+    cache: Cache = Cache()
     webhooks: Webhooks = Webhooks()
     report: Report = Report()
     flower: Flower = Flower()
@@ -231,6 +233,15 @@ class Settings(BaseSettings):
     def _records_outlive_their_jobs(self) -> Self:
         if self.store.retention_s < self.limits.deadline_s:
             raise ValueError("store.retention_s must not be shorter than limits.deadline_s")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_are_kept_as_long_as_they_are_given_again(self) -> Self:
+        if self.cache_ttl_s < self.cache.ttl_s and "ttl_s" in self.cache.model_fields_set:
+            raise ValueError(
+                "cache.ttl_s must not be longer than store.retention_s: an answer is given again "
+                "out of the job that has it"
+            )
         return self
 
     @model_validator(mode="after")
@@ -294,6 +305,11 @@ class Settings(BaseSettings):
     def reference(self) -> Reference:
         """The model that costs and savings are held against."""
         return reference(self.catalogue, self.report.compare_with)
+
+    @property
+    def cache_ttl_s(self) -> int:
+        """Seconds for which an answer is given again: never longer than its job is kept."""
+        return min(self.cache.ttl_s, self.store.retention_s)
 
     @property
     def broker(self) -> str:

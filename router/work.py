@@ -123,12 +123,9 @@ def _name(job: Ended) -> str:
 
 
 def _bill(outcomes: Iterable[Outcome], reference: Reference) -> Bill:
-    pairs = [(o.cost_usd, _there(o, reference)) for o in outcomes]
-    return Bill(
-        cost_usd=_sum(here for here, _ in pairs),
-        there_usd=_sum(there for _, there in pairs),
-        saved_usd=_sum(there - (here or 0.0) for here, there in pairs if there is not None),
-    )
+    here = _sum(outcome.cost_usd for outcome in outcomes)
+    there = _sum(_there(outcome, reference) for outcome in outcomes)
+    return Bill(here, there, None if there is None else there - (here or 0.0))
 
 
 def _there(outcome: Outcome, reference: Reference) -> float | None:

@@ -11,17 +11,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from fleet.cache.kept import Kept
 from fleet.events import TERMINAL_KINDS
 from fleet.job import MOVES, TERMINAL, Status
 from fleet.ledger import REAP_AGAIN_MS, Created
 from fleet.line import Line
 from fleet.names import (
+    CACHE_COUNTS,
     DECISIONS,
     DUE,
     DUE_WEBHOOKS,
     ROUTER_QUEUE,
     WEBHOOKS_FAILED,
     WEBHOOKS_LOAD,
+    cache_key,
+    flight_key,
     job_key,
     jobs_index,
     log_key,
@@ -33,6 +37,10 @@ from fleet.webhooks.delivery import State
 from tests.conftest import is_permanent
 
 QUEUE_JOBS = 6
+#: Jobs that may follow one.
+FOLLOWERS = 2
+#: Routes whose answers are not given again.
+LIVE = ("tool",)
 CALLER_JOBS = 5
 MAX_ATTEMPTS = 2
 
@@ -58,6 +66,8 @@ class Known:
     plan: tuple[str, ...] = ()
     model: str = ""
     owner: str = ""
+    #: Whether a router has decided on it itself.
+    decided: bool = False
     takes: int = 0
     attempt: int = 0
     #: Whether an attempt has it, or had it until it was handed over in good order.
@@ -91,6 +101,13 @@ class Known:
     delivery_due: bool = False
     tries: int = 0
     deleted: bool = False
+    #: What tells its question from others; None: its answer is for nobody else.
+    ask: str | None = None
+    #: Where its answer comes from instead of a model.
+    cache: str = ""
+    #: The job that gives its answer, and those to which it gives its own.
+    leader: "Known | None" = field(default=None, repr=False)
+    followers: "list[Known]" = field(default_factory=list, repr=False)
 
     @property
     def ended(self) -> bool:
@@ -105,6 +122,28 @@ class Known:
     def runs_as(self, attempt: int) -> bool:
         """Whether this attempt has the job."""
         return self.status is Status.RUNNING and self.attempt == attempt
+
+    def tell(self, *events: tuple[str, str]) -> None:
+        """Its log says so, and that of those who follow it."""
+        for job in (self, *self.followers):
+            job.log += events
+
+    def lead(self) -> None:
+        """Those who follow it stand where it stands."""
+        for job in self.followers:
+            job.status, job.model, job.plan = self.status, self.model, self.plan
+            job.begun, job.streamed = self.begun, self.streamed
+
+    @property
+    def screen(self) -> str:
+        """The answer that a reader of its log has."""
+        kinds = [kind for kind, _ in self.log]
+        anew = len(kinds) - kinds[::-1].index("restarted") if "restarted" in kinds else 0
+        return "".join(said for kind, said in self.log[anew:] if kind == "token")
+
+    def last(self, kind: str) -> str:
+        """What its log has said last of that."""
+        return next((said for told, said in reversed(self.log) if told == kind), "")
 
 
 @dataclass(frozen=True)
@@ -129,6 +168,11 @@ class Seen:
     listed: list[str]
     #: The decision log: kind, job, and the status that an outcome tells.
     noted: list[tuple[str, str, str]]
+    #: The entries of the cache by their keys, and how often they were of use.
+    entries: dict[str, str]
+    counts: dict[str, int]
+    #: Who follows each job.
+    followers: dict[str, list[str]]
 
 
 async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> Seen:
@@ -136,6 +180,8 @@ async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> See
     lists = [key for queue in queues for key in queue_lists(queue)]
     zsets = [DUE, f"{DUE}:later", DUE_WEBHOOKS]
     keys = await line.call("KEYS", "fleet:*")
+    cached = [key for key in keys if key.startswith(cache_key("")) and key != CACHE_COUNTS]
+    followed = [key for key in keys if key.endswith(":followers")]
     answers = iter(
         await line.calls(
             [
@@ -149,6 +195,9 @@ async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> See
                 ("ZRANGE", WEBHOOKS_FAILED, 0, -1),
                 *(("ZRANGE", key, 0, -1) for key in keys if key.startswith(jobs_index(""))),
                 ("XRANGE", DECISIONS, "-", "+"),
+                *(("GET", key) for key in cached),
+                ("HGETALL", CACHE_COUNTS),
+                *(("LRANGE", key, 0, -1) for key in followed),
                 *(("TTL", key) for key in keys),
             ]
         )
@@ -167,11 +216,14 @@ async def look(line: Line, job_ids: Sequence[str], queues: Sequence[str]) -> See
     given_up = next(answers)
     listed = [name for key in keys if key.startswith(jobs_index("")) for name in next(answers)]
     noted = [_noted(entry[1], json.loads(entry[3])) for _, entry in next(answers)]
+    entries = {key: next(answers) for key in cached}
+    counts = {name: int(value) for name, value in pairs(next(answers)).items()}
+    followers = {key.split(":")[2]: next(answers) for key in followed}
     ttls = {key: next(answers) for key in keys}
     now = int(seconds) * 1000 + int(micros) // 1000
     return Seen(
         now, ttls, records, logs, lines, messages, due, later, load,
-        deliveries, deliveries_load, given_up, listed, noted,
+        deliveries, deliveries_load, given_up, listed, noted, entries, counts, followers,
     )  # fmt: skip
 
 
@@ -187,6 +239,11 @@ def gist(kind: str, data: str) -> str:
     return str(payload[told[kind]]) if kind in told else ""
 
 
+def ask_of(kept: Kept) -> str:
+    """The question of an entry."""
+    return kept.key.removeprefix(cache_key(""))
+
+
 class Model:
     """All jobs that were accepted."""
 
@@ -197,6 +254,11 @@ class Model:
         self.kept: dict[str, str] = {}
         #: Messages that were lost, by queue, as long as the line there has not been mended.
         self.lost = Counter[str]()
+        #: The job that has the answer to each question, and the one that is giving it.
+        self.answers: dict[str, str] = {}
+        self.flights: dict[str, str] = {}
+        #: How questions that others may ask were answered.
+        self.counts = Counter[str]()
         self._joins = 0
         #: Who has had a turn in a line (queue, priority, caller) since nobody stood there, and
         #: who left one without waiting for its turn.
@@ -211,23 +273,75 @@ class Model:
         """How many of a caller's jobs have not ended."""
         return sum(job.caller == caller and not job.ended for job in self.jobs.values())
 
-    def answer_to_post(self, caller: str, candidates: Sequence[str], key: str | None) -> Created:
-        """What a post must be told."""
-        if key in self.kept and not self.jobs[self.kept[key].partition(" ")[0]].deleted:
-            return Created(existing=self.kept[key])
+    def answer_to_post(
+        self,
+        caller: str,
+        priority: int,
+        candidates: Sequence[str],
+        key: str | None,
+        kept: Kept | None,
+    ) -> Created:
+        """What a post must be told that has found this of its answer."""
+        if key in self.kept:
+            earlier = self.jobs[self.kept[key].partition(" ")[0]]
+            if not earlier.deleted:
+                return Created(existing=self.kept[key], cache=earlier.cache)
+        if self.source(kept):
+            return Created(cache="hit")
         if self.load(caller) >= CALLER_JOBS:
             return Created(too_many=self.load(caller))
+        if self.leader(kept, priority):
+            return Created(cache="shared")
         ahead = len(self.line(ROUTER_QUEUE))
         shortest = max(ahead, min(len(self.line(model)) for model in candidates))
         if ahead >= QUEUE_JOBS:
             return Created(full=ahead)
         return Created(full=shortest) if shortest >= QUEUE_JOBS else Created(ahead=ahead)
 
-    def posted(self, job_id: str, caller: str, priority: int, webhook: bool = False) -> None:
-        """A post was accepted."""
-        job = Known(job_id, caller, priority, log=[("queued", "")], webhook=webhook)
-        self.jobs[job_id] = job
-        self.join(job, ROUTER_QUEUE, front=False)
+    def source(self, kept: Kept | None) -> Known | None:
+        """The job that has the answer, if it is still the one that was found."""
+        if not kept or not kept.source or self.answers.get(ask_of(kept)) != kept.source:
+            return None
+        return self.jobs[kept.source]
+
+    def leader(self, kept: Kept | None, priority: int) -> Known | None:
+        """The job that is giving the answer, for one that would not come before it."""
+        leader = self.jobs.get(self.flights.get(ask_of(kept), "")) if kept else None
+        if leader is None or len(leader.followers) >= FOLLOWERS:
+            return None
+        return leader if leader.status is Status.RUNNING or leader.priority <= priority else None
+
+    def posted(self, job: Known, kept: Kept | None, log: list[tuple[str, str]]) -> None:
+        """A post was accepted; `log` is what the job's log says now."""
+        self.jobs[job.id] = job
+        job.ask = ask_of(kept) if kept else None
+        job.log = [("queued", "")]
+        if source := self.source(kept):
+            self._hit(job, source, log)
+        elif leader := self.leader(kept, job.priority):
+            self._follow(job, leader, log)
+        else:
+            if job.ask:
+                self.flights[job.ask] = job.id
+            self.join(job, ROUTER_QUEUE, front=False)
+
+    def _hit(self, job: Known, source: Known, log: list[tuple[str, str]]) -> None:
+        kinds = [kind for kind, _ in log if kind != "token"]
+        assert kinds == ["queued", "routed", "started", "usage", "completed"]
+        job.log, job.cache, job.streamed = log[:-1], "hit", True
+        assert job.screen == source.screen
+        assert (job.last("routed"), job.last("started")) == (source.model, "0")
+        self.end(job, Status.COMPLETED)
+
+    def _follow(self, job: Known, leader: Known, log: list[tuple[str, str]]) -> None:
+        """However it was told, it knows as much as the leader's readers."""
+        job.log, job.cache, job.leader = log, "shared", leader
+        assert log[0] == ("queued", "")
+        assert job.screen == leader.screen
+        for kind in ("routed", "started"):
+            assert job.last(kind) == leader.last(kind)
+        leader.followers.append(job)
+        leader.lead()
 
     def join(self, job: Known, queue: str, *, front: bool = True) -> None:
         """A job gets in line; one that was served before, at the front."""
@@ -271,17 +385,56 @@ class Model:
 
     def end(self, job: Known, status: Status, *more: tuple[str, str]) -> None:
         """A job ends."""
+        was, queue = job.status, job.model or ROUTER_QUEUE
         self.leave(job)
         job.status, job.lease, job.paused = status, Lease.NONE, False
         job.log += [*more, (status.value, "")]
         if job.webhook:
             job.delivery, job.delivery_due = State.PENDING, True
+        led, job.followers = job.followers, []
+        flies = self.flights.get(job.ask or "") == job.id
+        self._answered(job)
+        if led and status in (Status.CANCELLED, Status.EXPIRED):
+            self._regroup(led, was, queue)
+            if flies and job.ask:
+                self.flights[job.ask] = led[0].id
+            return
+        for follower in led:
+            follower.leader = None
+            self.end(follower, status, *more)
+
+    def _answered(self, job: Known) -> None:
+        """What an end means for those who ask the same."""
+        if not job.ask:
+            return
+        if job.leader:
+            job.leader.followers.remove(job)
+            job.leader = None
+        elif self.flights.get(job.ask) == job.id:
+            del self.flights[job.ask]
+        if job.status in (Status.COMPLETED, Status.INCOMPLETE):
+            self.counts[job.cache or "miss"] += 1
+        if job.status is Status.COMPLETED and not job.cache and job.plan[0] not in LIVE:
+            self.answers[job.ask] = job.id
+
+    def _regroup(self, led: list[Known], was: Status, queue: str) -> None:
+        """The first of those who followed a job leads the others now, in its place."""
+        heir, *others = led
+        for job in led:
+            job.leader = None if job is heir else heir
+            if was is Status.RUNNING:
+                job.status, job.begun = Status.ROUTED, job.streamed
+                job.log.append(("routed", job.model))
+        heir.cache, heir.followers, heir.moved = "", others, True
+        self.join(heir, queue)
 
     def delete(self, job: Known) -> None:
         """A job is forgotten, whatever was going on with it."""
         if not job.ended:
             self.end(job, Status.CANCELLED)
         job.log, job.deleted = [], True
+        if job.ask and self.answers.get(job.ask) == job.id:
+            del self.answers[job.ask]
         job.delivery, job.delivery_due = None, False
 
     def settled(self, job: Known, state: State) -> None:
@@ -298,22 +451,39 @@ class Model:
             job.tries = 0
         job.delivery, job.delivery_due = State.PENDING, True
 
-    def served(self, queue: str, gone: Sequence[str], got: str | None) -> None:
-        """Jobs have left a line in this order, as their turn was; the last of them was given
-        to whoever asked, the others may not be run (any more).
+    def served(self, queue: str, before: Seen, got: str | None) -> list[str]:
+        """Jobs have left a line as their turn was, down to the one that was given to whoever
+        asked; the others may not be run (any more). Gives the line that is left.
         """
-        assert got is None or gone[-1:] == [got]
-        for job_id in gone:
-            job = self.jobs[job_id]
+        line = list(before.lines[queue])
+        while line:
+            job = self.jobs[line.pop(0)]
             self.leave(job, served=True)
+            followers = list(job.followers)
             fresh = job.status is (Status.QUEUED if queue == ROUTER_QUEUE else Status.ROUTED)
             lost = job.status is Status.RUNNING and job.lease is Lease.OVER
             may_run = (fresh or lost) and not job.late and not self._poisoned(job)
-            assert may_run == (job_id == got)
+            assert may_run == (job.id == got)
             if job.late and (fresh or lost):
                 self.end(job, Status.EXPIRED)
             elif (fresh or lost) and self._poisoned(job):
                 self.end(job, Status.FAILED)
+            if followers and followers[0].line == queue:
+                self._in_front(line, followers[0], before)
+            if job.id == got:
+                return line
+        assert got is None
+        return line
+
+    def _in_front(self, line: list[str], heir: Known, before: Seen) -> None:
+        """It takes its place among those at the front: the oldest first."""
+
+        def rank(job: Known) -> tuple[int, bool, int, str]:
+            made = int(before.records[job.id]["created_at"]) if job.front else 0
+            return (job.priority, not job.front, made, job.id if job.front else "")
+
+        ahead = [job_id for job_id in line if rank(self.jobs[job_id]) < rank(heir)]
+        line.insert(len(ahead), heir.id)
 
     def _poisoned(self, job: Known) -> bool:
         if job.status is Status.QUEUED:
@@ -330,15 +500,19 @@ class Model:
         job.status, job.lease, job.owner = Status.RUNNING, Lease.LIVE, owner
         job.attempt += 1
         job.begun = True
-        job.log.append(("started", str(job.attempt)))
+        job.tell(("started", str(job.attempt)))
+        job.lead()
         if not server or not job.generation or server != job.server:
             job.server, job.place = server, 0
             job.generation = f"{job.id}.{job.attempt}" if server else ""
 
-    def reaped(self) -> set[str]:
-        """Somebody has looked for what is due; the jobs for which something was."""
+    def reaped(self, found_in_order: Sequence[str]) -> set[str]:
+        """Somebody has looked for what is due, and come upon these; the jobs for which
+        something was.
+        """
         found = set()
-        for job in self.jobs.values():
+        order = {job_id: place for place, job_id in enumerate(found_in_order)}
+        for job in sorted(self.jobs.values(), key=lambda job: order.get(job.id, -1)):
             lost = job.lease is Lease.OVER and not job.line
             if job.ended or not (job.late or lost or job.pause_over):
                 continue
@@ -372,6 +546,7 @@ def check(model: Model, before: Seen, seen: Seen) -> None:
     _check_deliveries(model, seen)
     _check_deleted(model, seen)
     _check_noted(model, seen)
+    _check_cache(model, seen)
     immortal = {key for key, ttl in seen.ttls.items() if ttl == -1}
     assert {key for key in immortal if not is_permanent(key)} == set()
 
@@ -394,6 +569,26 @@ def _check_deleted(model: Model, seen: Seen) -> None:
         assert not (job.deleted and any(job.id in key for key in seen.ttls)), job
 
 
+def _check_cache(model: Model, seen: Seen) -> None:
+    """Whether each answer can be found again, and whoever follows a job hears of all it says."""
+    entries = {cache_key(ask): job_id for ask, job_id in model.answers.items()}
+    flights = {flight_key(ask): job_id for ask, job_id in model.flights.items()}
+    assert seen.entries == entries | flights
+    counted = ("hit", "shared", "miss")
+    assert {name: seen.counts.get(name, 0) for name in counted} == {
+        name: model.counts[name] for name in counted
+    }
+    led = {job.id: [each.id for each in job.followers] for job in model.jobs.values()}
+    assert seen.followers == {job_id: ids for job_id, ids in led.items() if ids}
+    for job in model.jobs.values():
+        record = seen.records[job.id]
+        assert int(record.get("followers", 0)) == len(job.followers)
+        assert record.get("leader") == (job.leader.id if job.leader else None)
+        assert record.get("cache", "") == (job.cache if record else "")
+        for follower in job.followers:
+            assert (follower.screen, follower.status) == (job.screen, job.status)
+
+
 def _check_record(job: Known, old: dict[str, str] | None, record: dict[str, str]) -> None:
     if job.deleted:
         assert record == {}
@@ -414,7 +609,7 @@ def _check_record(job: Known, old: dict[str, str] | None, record: dict[str, str]
 def _check_noted(model: Model, seen: Seen) -> None:
     """Whether each decision and each end stands in the decision log, and stands there once."""
     jobs = model.jobs.values()
-    decided = Counter(("decision", job.id, "") for job in jobs if job.plan)
+    decided = Counter(("decision", job.id, "") for job in jobs if job.decided)
     ended = Counter(("outcome", job.id, job.status.value) for job in jobs if job.ended)
     assert Counter(seen.noted) == decided + ended
 
@@ -434,7 +629,7 @@ def _check_findable(job: Known, seen: Seen) -> None:
     record, due = seen.records[job.id], seen.due[job.id]
     latest = int(record["deadline_at" if job.begun else "start_by"])
     assert due <= max(latest, seen.now + REAP_AGAIN_MS)
-    if job.line or job.paused or job.late:
+    if job.line or job.paused or job.late or job.leader:
         return
     lease = int(record["lease_until"])
     assert due <= lease

@@ -70,6 +70,7 @@ class MessagesRequest(NullIsNotGiven):
     conversation_id: str | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
     webhook: Webhook | None = None
+    cache: bool = True
 
     @property
     def thinks_aloud(self) -> bool:
@@ -108,6 +109,7 @@ class MessagesRequest(NullIsNotGiven):
             "start_timeout_s": self.start_timeout_s,
             "conversation_id": self.conversation_id,
             "webhook": self.webhook,
+            "cache": self.cache,
         }
         try:
             return JobRequest.model_validate(wanted)

@@ -6,10 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse, Response
 
+from api import views
 from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
-from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
+from api.heads import FromCache, IdempotencyKey, OnDisconnect, cancels, on_gone
 from api.ignored import naming
 from api.lookup import awaited
 from api.openai.chat_form import ChatRequest
@@ -36,9 +37,10 @@ async def create_completion(
     caller: Asking,
     idempotency_key: IdempotencyKey = None,
     on_disconnect: OnDisconnect = None,
+    from_cache: FromCache = None,
 ) -> Response:
     """Answer, in one piece or as a stream."""
-    posted = await post(fleet, caller, request, idempotency_key, api="chat")
+    posted = await post(fleet, caller, request, idempotency_key, api="chat", from_cache=from_cache)
     job_id, tops = posted.job_id, request.top_logprobs or 0
     field = request.on_disconnect if "on_disconnect" in request.model_fields_set else None
     gone = on_gone(fleet, job_id, cancels(field, on_disconnect, idempotency_key))
@@ -73,7 +75,9 @@ async def get_completion(
         raise NotEnded(retry_after_s=RETRY_S)
     show = Completion(job.id, job.request.get("top_logprobs") or 0)
     shown = show(await fleet.ledger.read_all(job.id))
-    return JSONResponse(shown.body, headers={"x-fleet-job-id": job.id, **shown.headers})
+    return JSONResponse(
+        shown.body, headers=views.headers_of(job) | {"x-fleet-job-id": job.id} | shown.headers
+    )
 
 
 class Completion:

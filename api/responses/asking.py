@@ -40,6 +40,7 @@ def job_request(
         "start_timeout_s": form.start_timeout_s,
         "metadata": form.metadata or {},
         "webhook": form.webhook,
+        "cache": form.cache,
         "conversation_id": form.conversation_id or conversation_id or None,
     }
     try:

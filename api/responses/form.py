@@ -61,6 +61,7 @@ class ResponseForm(NullIsNotGiven, Sampling):
     on_disconnect: Literal["continue", "cancel"] | None = None
     conversation_id: str | None = None
     webhook: Webhook | None = None
+    cache: bool = True
 
     @field_validator("conversation")
     @classmethod

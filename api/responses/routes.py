@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
-from api.heads import IdempotencyKey, LastEventId, OnDisconnect, cancels, on_gone
+from api.heads import FromCache, IdempotencyKey, LastEventId, OnDisconnect, cancels, on_gone
 from api.ignored import naming
 from api.jobs import ROUTED_S
 from api.outcome import outcome
@@ -24,7 +24,7 @@ from api.responses.telling import told_of
 from api.responses.wire import ResponseWire
 from api.sse import EventStream, OnGone, cursor
 from api.state import Fleet, State
-from api.views import headers as headers_of
+from api.views import headers_of
 from api.whole import Shown, Whole
 from fleet.callers import Caller
 from fleet.errors import InvalidRequest, TooLarge
@@ -45,6 +45,7 @@ async def create_response(
     caller: Asking,
     idempotency_key: IdempotencyKey = None,
     on_disconnect: OnDisconnect = None,
+    from_cache: FromCache = None,
 ) -> Response:
     """Make a response: wait for it, stream it, or let it come in the background."""
     items = await resolved(fleet, caller, items_of(form.input))
@@ -55,6 +56,7 @@ async def create_response(
         api="responses",
         form=kept,
         keep_s=0 if form.stored else KEEP_S,
+        from_cache=from_cache,
     )
     asked = Asked(posted.job_id, request.model, request.for_model(), kept, request.metadata)
     head = posted.headers | naming(form.ignored())
@@ -102,9 +104,11 @@ def _streamed(fleet: State, asked: Asked, head: dict[str, str], gone: OnGone | N
 async def _accepted(
     fleet: State, posted: PostedJob, asked: Asked, head: dict[str, str]
 ) -> JSONResponse:
-    """A new one is queued; one that an Idempotency-Key has found is shown as it is."""
+    """A new one is queued; one that an Idempotency-Key has found, or that the cache has answered,
+    is shown as it is.
+    """
     events = await fleet.ledger.read_all(asked.job_id)
-    shown = told_of(asked, events if posted.found else events[:1])
+    shown = told_of(asked, events if posted.found or posted.ended else events[:1])
     return JSONResponse(shown, headers={**head, "x-fleet-job-id": asked.job_id})
 
 
@@ -132,7 +136,7 @@ async def get_response(
 ) -> Response:
     """The response so far; or its events after a number, live."""
     job = await find(fleet, caller, response_id)
-    said = headers_of({"route": job.route, "model": job.model, "confidence": job.confidence})
+    said = headers_of(job)
     if not stream:
         return await _shown(fleet, job, said)
     return EventStream(

@@ -192,7 +192,8 @@ class Fleet(Target):
             raise Broken(f"HTTP {status}")
 
     def _posting(self, load: Load) -> bytes:
-        body = _encoded(load.body(self._model))
+        # The same is asked again and again, and each time of the model.
+        body = _encoded({**load.body(self._model), "cache": False})
         return self._place.request("POST", "/v1/jobs", body, _JSON, *self._key)
 
     def _following(self, events: str) -> bytes:

@@ -21,7 +21,7 @@ while true do
   end
   local job = ARGV[1] .. id
   local record = redis.call('HMGET', job, 'status', 'lease_until', 'attempt', 'seq', 'deadline_at', 'released',
-    'server', 'generation', 'start_by', 'begun')
+    'server', 'generation', 'start_by', 'begun', 'followers')
   local status, attempt = record[1], tonumber(record[3] or 0) + 1
   if status == 'routed' or (status == 'running' and tonumber(record[2]) <= now) then
     local log, channel, seq = job .. ':log', ARGV[2] .. id, tonumber(record[4])
@@ -46,6 +46,9 @@ while true do
           redis.call('SADD', KEYS[4], fresh)
           redis.call('EXPIRE', KEYS[4], ARGV[9])
         end
+      end
+      if has_followers(record[11]) then
+        tell_followers(job, KEYS[2], channel, {'started', started})
       end
       return {now_text, record_of(ARGV[1], id)}
     end

@@ -4,8 +4,9 @@
 --       6 1 to end it only past its deadline (or past the time to begin it), else 0
 --       7 statuses it may have, as `,a,b,`   8 entries of the decision log, at most
 --       9.. field, value, ...
--- Returns {1 when this call ended it else 0, status now}, or {-1, ''} when there is no such job.
-local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'deadline_at', 'start_by', 'begun', 'generation')
+-- Returns {1 when this call ended it else 0, status now, and where another job took its place: its id,
+-- model and priority}, or {-1, ''} when there is no such job.
+local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'deadline_at', 'start_by', 'begun', 'generation', 'leader')
 local status = record[1]
 if not status then
   return {-1, ''}
@@ -18,9 +19,9 @@ end
 if #ARGV > 8 then
   redis.call('HSET', KEYS[1], unpack(ARGV, 9))
 end
-close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(record[2]), ARGV[3], {ARGV[3], stamped(ARGV[4])}, ARGV[5],
-  KEYS[4], ARGV[8])
-if status == 'running' or (record[6] and record[6] ~= '') then
+local heir, model = close(KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(record[2]), ARGV[3],
+  {ARGV[3], stamped(ARGV[4])}, ARGV[5], KEYS[4], ARGV[8])
+if (status == 'running' and not record[7]) or (record[6] and record[6] ~= '') then
   redis.call('PUBLISH', ARGV[2], id_of(KEYS[1]))
 end
-return {1, ARGV[3]}
+return {1, ARGV[3], heir_of(KEYS[1], heir, model)}

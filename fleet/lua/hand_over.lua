@@ -7,13 +7,14 @@
 --       7 1 if this attempt does not count   8.. field, value, ...
 -- Returns 1, or 0 when this attempt may not (any more).
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'deadline_at', 'priority', 'caller',
-  'waiting', 'created_at', 'start_by')
+  'waiting', 'created_at', 'start_by', 'followers')
 if record[1] ~= 'running' or record[2] ~= ARGV[2] or record[3] ~= ARGV[3] then
   return 0
 end
 local id = id_of(KEYS[1])
 leave(record[7], id) -- a worker that was only late; the reaper had put it back
-local seq = write(KEYS[2], ARGV[1], tonumber(ARGV[3]), {'routed', stamped(ARGV[5])})
+local routed = {'routed', stamped(ARGV[5])}
+local seq = write(KEYS[2], ARGV[1], tonumber(ARGV[3]), routed)
 redis.call('HSET', KEYS[1], 'status', 'routed', 'seq', text(seq), 'owner', '', 'lease_until', '0',
   'waiting', KEYS[5])
 if ARGV[7] == '1' then
@@ -24,6 +25,9 @@ if #ARGV > 7 then
 end
 local begun = redis.call('HGET', KEYS[1], 'begun') == '1'
 redis.call('ZADD', KEYS[4], begun and record[4] or record[9], id)
+if has_followers(record[10]) then
+  tell_followers(KEYS[1], KEYS[4], ARGV[1], routed)
+end
 if tonumber(ARGV[6]) > 0 then
   redis.call('ZADD', later_of(KEYS[4]), text(now + ARGV[6]), id)
   return 1

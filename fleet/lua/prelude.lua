@@ -18,6 +18,22 @@ local function id_of(job)
   return string.match(job, '[^:]+$')
 end
 
+-- Beside a job or its channel: another job's.
+local function neighbour(name, id)
+  return string.sub(name, 1, -#id_of(name) - 1) .. id
+end
+
+-- Jobs that ask the same as one that is under way follow it: what its log says, theirs say too, with
+-- numbers of their own, and they stand in no line. The leader's record counts them (`followers`), a
+-- list beside it names them, each of theirs names it (`leader`).
+local function followers_of(job)
+  return job .. ':followers'
+end
+
+local function has_followers(count)
+  return count and count ~= '0'
+end
+
 -- Lifecycle events carry the time of their writing.
 local function stamped(json)
   return '{"at":' .. now_text .. ',' .. string.sub(json, 2)
@@ -228,7 +244,7 @@ end
 -- is taken, up to a minute's worth. A job that spoke and was broken off has used nobody knows how
 -- much: nothing is given back.
 local function settle(job)
-  local record = redis.call('HMGET', job, 'bucket', 'tpm', 'charged', 'usage', 'first_token_at')
+  local record = redis.call('HMGET', job, 'bucket', 'tpm', 'charged', 'usage', 'first_token_at', 'cache')
   if not record[1] then
     return
   end
@@ -238,27 +254,9 @@ local function settle(job)
   if prompt ~= cjson.null and answer ~= cjson.null then
     used = prompt + answer
   end
+  if record[6] and record[6] ~= '' then -- no model has worked for it
+    used = 0
+  end
   local held = level(record[1], 'tokens', tpm) + charged - used
   fill(record[1], 'tokens', math.max(-tpm, math.min(tpm, held)))
-end
-
--- Write one terminal event, move the record and note the outcome; callers have checked that it may.
-local function close(job, log, due, channel, seq, status, events, ttl_s, decisions, most)
-  local id, next_seq = id_of(job), write(log, channel, seq, events)
-  local record = redis.call('HMGET', job, 'caller', 'waiting', 'priority', 'keep_s')
-  local keep_s = tonumber(record[4]) or 0
-  ttl_s = announce(job, due, record[1] or '', keep_s > 0 and keep_s or ttl_s)
-  redis.call('HSET', job, 'status', status, 'seq', text(next_seq), 'finished_at', now_text, 'owner', '')
-  redis.call('EXPIRE', job, ttl_s)
-  redis.call('EXPIRE', log, ttl_s)
-  redis.call('ZREM', due, id)
-  redis.call('ZREM', later_of(due), id)
-  local caller, waiting = record[1] or '', record[2] or ''
-  leave(waiting, id)
-  if redis.call('HINCRBY', load_of(due), caller, -1) <= 0 then
-    redis.call('HDEL', load_of(due), caller)
-    redis.call('HDEL', turns_of(waiting), (record[3] or '') .. ':' .. caller) -- it comes as a newcomer again
-  end
-  settle(job)
-  note(decisions, most, 'outcome', outcome(job, status))
 end

@@ -6,7 +6,7 @@
 --       5 the decision's json   6 entries of the decision log, at most   7 ttl s of the memory, or 0
 --       8 turns for which the route was held   9.. field, value, ...
 -- Returns 1, 0 when the job is not `queued` any more, -1 when its time is over, -2 when the line is full.
-local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'start_by', 'priority', 'caller', 'waiting')
+local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'start_by', 'priority', 'caller', 'waiting', 'followers')
 if record[1] ~= 'queued' then
   return 0
 end
@@ -17,10 +17,14 @@ if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[4]) then
   return -2
 end
 leave(record[6], id_of(KEYS[1])) -- a router that was only late; the reaper had put it back
-local seq = write(KEYS[2], ARGV[1], tonumber(record[2]), {'routed', stamped(ARGV[3])})
+local routed = {'routed', stamped(ARGV[3])}
+local seq = write(KEYS[2], ARGV[1], tonumber(record[2]), routed)
 redis.call('HSET', KEYS[1], 'status', 'routed', 'routed_at', now_text, 'seq', text(seq),
   'lease_until', '0', 'waiting', KEYS[5], unpack(ARGV, 9))
 redis.call('ZADD', KEYS[4], record[3], id_of(KEYS[1]))
+if has_followers(record[7]) then
+  tell_followers(KEYS[1], KEYS[4], ARGV[1], routed)
+end
 join(KEYS[5], id_of(KEYS[1]), record[4], record[5])
 if ARGV[2] ~= '' then
   redis.call('LPUSH', KEYS[3], ARGV[2])

@@ -17,7 +17,8 @@ TURNS: Any = [
     {"role": "assistant", "content": [{"type": "text", "text": "It is Paris."}]},
     {"role": "user", "content": [{"type": "text", "text": "And of Italy?"}]},
 ]
-GREEDY: Any = {"temperature": 0, "conversation_id": "capitals"}
+#: Each answer comes from the server, whose own cache of prompts is looked at here.
+GREEDY: Any = {"temperature": 0, "conversation_id": "capitals", "cache": False}
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,8 @@ SCHEMA = {
     "required": ["result"],
     "additionalProperties": False,
 }
+#: The same is asked in many ways, and the real model shall answer each.
+ANEW = {"x-fleet-cache": "no"}
 KINDS = ("plain", "tools", "json_schema", "logprobs")
 Kind = Literal["plain", "tools", "json_schema", "logprobs"]
 
@@ -40,14 +42,16 @@ Kind = Literal["plain", "tools", "json_schema", "logprobs"]
 @pytest.fixture(scope="module")
 def sync_client(real_fleet: Stack) -> Iterator[OpenAI]:
     """The SDK, told an address and nothing else."""
-    with OpenAI(base_url=f"{real_fleet.url}/v1", api_key="none", max_retries=0) as client:
+    with OpenAI(
+        base_url=f"{real_fleet.url}/v1", api_key="none", max_retries=0, default_headers=ANEW
+    ) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(real_fleet: Stack) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(
-        base_url=f"{real_fleet.url}/v1", api_key="none", max_retries=0
+        base_url=f"{real_fleet.url}/v1", api_key="none", max_retries=0, default_headers=ANEW
     ) as client:
         yield client
 

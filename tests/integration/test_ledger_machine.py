@@ -22,6 +22,8 @@ from hypothesis.stateful import (
 )
 
 from fleet import scripts
+from fleet.cache.finding import find
+from fleet.cache.kept import Kept
 from fleet.dispatch import Dispatcher
 from fleet.events import Kind, event_data, text_event
 from fleet.job import HandOver, Job, NewJob, Status
@@ -42,6 +44,7 @@ from fleet.names import (
     DUE_WEBHOOKS,
     JOBS_PREFIX,
     ROUTER_QUEUE,
+    cache_key,
     job_key,
     queue_lists,
     waiting_key,
@@ -52,6 +55,7 @@ from fleet.webhooks.outbox import Outbox
 from fleet.webhooks.schedule import Answer
 from tests.ledger_model import (
     CALLER_JOBS,
+    FOLLOWERS,
     MAX_ATTEMPTS,
     QUEUE_JOBS,
     Known,
@@ -59,6 +63,7 @@ from tests.ledger_model import (
     Model,
     Seen,
     check,
+    gist,
     look,
 )
 from tests.support import decision
@@ -130,6 +135,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.waiting: list[Job] = []
         #: Tries of deliveries, under way or over.
         self.tries: list[Delivery] = []
+        #: What somebody has found in the cache last, by the question.
+        self.found: dict[str, Kept] = {}
         self.numbers = 0
         self.salt = ""
         #: Whether what was done last has been checked, and all was well.
@@ -169,9 +176,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def paused(self) -> list[Known]:
         return [job for job in self.unended() if job.paused and not job.pause_over]
 
-    @initialize(salt=st.integers(0, 255), begun=st.lists(st.sampled_from(PLANS), max_size=4))
-    def begin(self, salt: int, begun: list[tuple[str, ...]]) -> None:
-        """An empty database; some workers have a job already.
+    @initialize(
+        salt=st.integers(0, 255),
+        begun=st.lists(st.sampled_from(PLANS), max_size=4),
+        answered=st.sampled_from((0, 1, 1)),
+    )
+    def begin(self, salt: int, begun: list[tuple[str, ...]], answered: int) -> None:
+        """An empty database; some questions are answered, some workers have a job already.
 
         Ids are in no order, as they are at random, but the same when an example is repeated.
         """
@@ -179,8 +190,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.call("FLUSHDB")
         self.see()
         self.sound = True
+        for _ in range(answered):
+            self.post("c", 3, ("fast",), None, "x", 1, 1, True, "q", False)
+            self.take_and_route(("fast",), 1)
+            self.claim_for("fast", "w2", "", 1)
+            self.append(0, 2, False, 0, 1)
+            self.finish(0, Status.COMPLETED, 0, 1)
         for number, plan in enumerate(begun):
-            self.post("abca"[number], 3, plan, None, "x", 1, 1, bool(number % 2))
+            hook, ask = bool(number % 2), ("p", "p", None, "p")[number]
+            self.post("abca"[number], 3, plan, None, "x", 1, 1, hook, ask, False)
             self.take_and_route(plan, 1)
             self.claim(0, "w1", "http://s", 1)
 
@@ -201,6 +219,8 @@ class LedgerMachine(RuleBasedStateMachine):
         jobs=st.sampled_from((1, 2, 4)),
         times=times,
         webhook=st.booleans(),
+        ask=st.sampled_from((None, "p", "p", "q")),
+        stale=st.booleans(),
     )
     def post(
         self,
@@ -212,12 +232,18 @@ class LedgerMachine(RuleBasedStateMachine):
         jobs: int,
         times: int,
         webhook: bool,
+        ask: str | None,
+        stale: bool,
     ) -> None:
+        """`ask`: what it asks, where others ask the same; `stale`: what it has found of the
+        answer, somebody found long ago.
+        """
         for _ in range(jobs):
+            kept = self.find(ask, stale) if ask else None
             job_id = f"job_{hashlib.md5(f'{self.salt} {self.number()}'.encode()).hexdigest()}"
             digest = f"{caller}-{key}" if key else None
             value = f"{job_id} {body}"
-            expected = self.model.answer_to_post(caller, candidates, digest)
+            expected = self.model.answer_to_post(caller, priority, candidates, digest, kept)
             for again in range(times):
                 outcome = self.do(
                     self.ledger.create(
@@ -231,16 +257,34 @@ class LedgerMachine(RuleBasedStateMachine):
                             start_timeout_s=LONG_S / 2,
                             idempotency=(digest, value) if digest else None,
                             webhook="https://hooks.example/" if webhook else "",
+                            cache=kept,
                         )
                     )
                 )
-                accepted = expected == Created(ahead=expected.ahead)
-                assert outcome == (Created() if accepted and again else expected)
+                accepted = not expected.refused and not expected.existing
+                repeated = accepted and again
+                assert outcome == (Created(cache=expected.cache) if repeated else expected)
             if accepted:
-                self.model.posted(job_id, caller, priority, webhook)
+                known = Known(job_id, caller, priority, webhook=webhook)
+                events = self.do(self.ledger.read_all(job_id))
+                log = [(event.kind, gist(event.kind, event.data)) for event in events]
+                self.model.posted(known, kept, log)
                 if digest:
                     self.model.kept[digest] = value
         self.checked()
+
+    def find(self, ask: str, stale: bool) -> Kept:
+        if not stale or ask not in self.found:
+            self.found[ask] = self.do(find(self.ledger, ask))
+        return self.found[ask]
+
+    @move(weight=1, ask=st.sampled_from("pq"))
+    def an_answer_grows_old(self, ask: str) -> None:
+        """… after a post has found it, and before that post makes its job."""
+        self.find(ask, stale=False)
+        self.call("DEL", cache_key(ask))
+        self.model.answers.pop(ask, None)
+        self.post("c", 3, ("fast",), None, "x", 1, 1, False, ask, True)
 
     # Routers.
 
@@ -275,7 +319,7 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self.model.jobs[job.id]
         full = len(self.model.line(plan[0])) >= QUEUE_JOBS
         for _ in range(times):
-            outcome = self.do(self.ledger.route(job, decision(*plan)))
+            outcome = self.do(self.ledger.route(job, decision(*plan, route=plan[0])))
             if known.status is not Status.QUEUED:
                 assert outcome is Routed.LATE
             elif known.late:
@@ -286,8 +330,9 @@ class LedgerMachine(RuleBasedStateMachine):
             else:
                 assert outcome is Routed.DONE
                 known.status, known.lease = Status.ROUTED, Lease.NONE
-                known.plan, known.model = plan, plan[0]
-                known.log.append(("routed", plan[0]))
+                known.plan, known.model, known.decided = plan, plan[0], True
+                known.tell(("routed", plan[0]))
+                known.lead()
                 self.model.join(known, plan[0], front=False)
         self.checked()
 
@@ -382,8 +427,9 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert result == held.seq
             else:
                 assert result == held.seq + len(log)
-                known.log += log
+                known.tell(*log)
                 known.place, known.streamed, known.lease = write.place, True, Lease.LIVE
+                known.lead()
                 held.seq = result
         self.checked()
 
@@ -449,7 +495,8 @@ class LedgerMachine(RuleBasedStateMachine):
             known.model, known.moved, known.begun = job.plan[step], True, same
             known.released += free
             known.generation = known.generation if same else ""
-            known.log.append(("routed", known.model))
+            known.tell(("routed", known.model))
+            known.lead()
             if pause_s:
                 self.model.leave(known)
                 known.paused = True
@@ -484,7 +531,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if may:
             known.status, known.lease, known.generation = Status.ROUTED, Lease.NONE, ""
             known.model, known.moved = other, True
-            known.log.append(("routed", other))
+            known.tell(("routed", other))
+            known.lead()
             self.model.join(known, other, front=False)
         self.checked()
 
@@ -502,6 +550,23 @@ class LedgerMachine(RuleBasedStateMachine):
             assert told == (None if known.deleted else (may, status))
             if may:
                 self.model.end(known, Status.CANCELLED)
+        self.checked()
+
+    @move(weight=2, pick=pick, goes=st.sampled_from(("cancel", "delete", "expire")))
+    def a_leader_goes(self, pick: int, goes: str) -> None:
+        if not (leaders := [job for job in self.unended() if job.followers]):
+            return
+        known = picked(leaders, pick)
+        if goes == "delete":
+            assert self.do(self.ledger.delete(known.id, known.caller))
+            self.model.delete(known)
+        elif goes == "cancel":
+            assert self.do(self.ledger.cancel(known.id)) == (True, Status.CANCELLED)
+            self.model.end(known, Status.CANCELLED)
+        else:
+            self.call("HSET", job_key(known.id), "deadline_at", PAST, "start_by", PAST)
+            assert self.do(self.ledger.expire(known.id)) == (True, Status.EXPIRED)
+            self.model.end(known, Status.EXPIRED)
         self.checked()
 
     @move(weight=1, pick=pick)
@@ -670,8 +735,8 @@ class LedgerMachine(RuleBasedStateMachine):
         async def together() -> list[list[str]]:
             return await asyncio.gather(*(self.ledger.reap() for _ in range(reapers)))
 
-        found = [job_id for ids in self.do(together()) for job_id in set(ids)]
-        assert sorted(found) == sorted(self.model.reaped())
+        found = [job_id for ids in self.do(together()) for job_id in dict.fromkeys(ids)]
+        assert sorted(found) == sorted(self.model.reaped(found))
         self.checked()
 
     @move(weight=1)
@@ -698,8 +763,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @move(weight=1, queue=st.sampled_from(QUEUES))
     def a_line_has_lacked_messages_for_long(self, queue: str) -> None:
-        self.do(self.ledger.reap())
-        self.model.reaped()
+        self.model.reaped(self.do(self.ledger.reap()))
         self.checked()
         self.mend(queue)
         self.checked()
@@ -735,12 +799,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def line_was_served(self, queue: str, job: Job | None) -> None:
         """Whoever left the line did so in the order in which it stood."""
-        before = self.seen.lines[queue]
         after = self.call("ZRANGE", waiting_key(queue), 0, -1)
-        gone = before[: len(before) - len(after)]
-        assert after == before[len(gone) :]
         assert job or not after
-        self.model.served(queue, gone, job.id if job else None)
+        assert after == self.model.served(queue, self.seen, job.id if job else None)
 
     def mend(self, queue: str) -> None:
         """Where a line is seen to lack messages, let that be long ago."""
@@ -768,7 +829,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.take_deliveries(1_000)
         for delivery in self.tries:
             self.do(self.outbox.settle(delivery, State.DELIVERED, Answer(200)))
-        left = self.call("KEYS", "fleet:waiting*") + self.call("KEYS", "fleet:due*")
+        patterns = ("fleet:waiting*", "fleet:due*", "*:followers", "*:flight")
+        left = [key for pattern in patterns for key in self.call("KEYS", pattern)]
         left = [key for key in left if not key.endswith(":looked")]
         assert left == []
 
@@ -777,8 +839,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.let_lapse(known)
         for known in self.paused():
             self.let_pause_end(known)
-        self.do(self.ledger.reap())
-        self.model.reaped()
+        self.model.reaped(self.do(self.ledger.reap()))
         self.checked()
         for queue in QUEUES:
             self.mend(queue)
@@ -821,7 +882,10 @@ def ended_by(known: Known, attempt: int, status: Status, seq: int) -> bool:
 def test_any_moves_of_anybody_keep_every_promise(redis_url: str) -> None:
     limits: Any = {"queue_jobs": QUEUE_JOBS, "caller_jobs": CALLER_JOBS}
     workers: Any = {"lease_s": LONG_S, "max_attempts": MAX_ATTEMPTS}
-    settings = Settings(redis_url=redis_url, models=MODELS, limits=limits, workers=workers)
+    cache: Any = {"followers": FOLLOWERS}
+    settings = Settings(
+        redis_url=redis_url, models=MODELS, limits=limits, workers=workers, cache=cache
+    )
     line = connect(settings)
     dispatcher = Dispatcher(settings)
     ledger, outbox = Ledger(line, settings, dispatcher), Outbox(line, settings, dispatcher)

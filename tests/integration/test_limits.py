@@ -13,6 +13,8 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.cache.finding import find
+from fleet.cache.kept import Kept
 from fleet.callers import Allowance, Caller, duration
 from fleet.dispatch import Dispatcher
 from fleet.errors import InvalidRequest, TooManyRequests, TooManyTokens
@@ -354,3 +356,23 @@ def test_a_key_with_too_many_jobs_at_once_is_told_which_bound_it_was(desk: Desk)
         for job_id in ids:
             client.post(f"/v1/jobs/{job_id}/cancel")
         wait_until(lambda: say(client).status_code == 202, "there is room again")
+
+
+async def test_an_answer_that_was_given_before_is_a_request_but_no_tokens(ledger: Ledger) -> None:
+    job = await running(ledger, cache=Kept("fleet:cache:q"))
+    assert await finish(ledger, job, {"prompt_tokens": 500, "completion_tokens": 500})
+    kept = await find(ledger, "q")
+    assert kept.source == job.id
+    outcome = await post(ledger, rpm=10, tpm=1_000, tokens=900, cache=kept)
+    assert outcome.cache == "hit"
+    assert outcome.left == Allowance(10, 1_000, 9, 1_000)
+    assert await tokens_left(ledger, 1_000) == 1_000
+
+
+async def test_who_follows_another_job_gets_its_tokens_back(ledger: Ledger) -> None:
+    leader = await running(ledger, cache=Kept("fleet:cache:q"))
+    how: dict[str, Any] = {"rpm": 10, "tpm": 1_000, "cache": await find(ledger, "q")}
+    assert (await post(ledger, tokens=900, **how)).cache == "shared"
+    assert await tokens_left(ledger, 1_000) < 200
+    assert await finish(ledger, leader, {"prompt_tokens": 500, "completion_tokens": 500})
+    assert await tokens_left(ledger, 1_000) == 1_000

@@ -21,7 +21,7 @@ def test_no_installed_distribution_owns_our_top_level_names(room: str) -> None:
 def test_every_script_is_loaded_by_name_and_none_lies_about() -> None:
     from fleet import scripts
 
-    shared = {"prelude", "money"}
+    shared = {"prelude", "sharing", "money"}
     loaded = {value.source for value in vars(scripts).values() if isinstance(value, scripts.Script)}
     files = {path for path in _FOLDER.glob("*.lua") if path.stem not in shared}
     assert len(files) == len(loaded)

@@ -77,6 +77,8 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
             '[[models]]\nname = "a"\nkind = "openai"\nmodel = "b"\n',
             ["models[0]", "give `model` (the provider's name of it) and `price`", "[prices]"],
         ),
+        ("[cache]\nttl_s = 90000\n", ["cache.ttl_s", "store.retention_s"]),
+        ("[cache]\nttl_s = 0\n", ["cache.ttl_s"]),
         ('[webhooks]\nsecret = "short"\n', ["webhooks.secret", "openssl"]),
         ('[webhooks]\nallow = ["ten"]\n', ["webhooks.allow[0]", "'ten'"]),
         ('[webhooks]\nca_file = "/nowhere"\n', ["webhooks.ca_file"]),

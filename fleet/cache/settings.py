@@ -1,0 +1,28 @@
+"""`[cache]`: which answers are given again, to whom, and for how long."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from fleet.catalogue import Strict
+
+
+class Semantic(Strict):
+    """Whether a question that means the same gets the same answer. See docs/cache.md."""
+
+    enabled: bool = False
+
+
+class Cache(Strict):
+    """Which answers are given again, to whom, and for how long. See docs/cache.md."""
+
+    enabled: bool = True
+    #: Seconds after its end for which an answer is given again.
+    ttl_s: Annotated[int, Field(ge=1)] = 3_600
+    #: Whether answers to requests without `temperature = 0` are given again, too.
+    any_temperature: bool = False
+    #: Whether a caller may get what another one was answered.
+    shared: bool = False
+    #: Jobs at most that get their answer out of one that goes on; the next one asks a model again.
+    followers: Annotated[int, Field(ge=0, le=1_000)] = 64
+    semantic: Semantic = Semantic()
