@@ -51,6 +51,8 @@ class Script:
 CREATE = Script("create", when_full=False)
 TAKE = Script("take")
 ROUTE = Script("route")
+ANSWER_AGAIN = Script("answer_again")
+NOTE_SIMILAR = Script("note_similar", when_full=False)
 CLAIM = Script("claim")
 APPEND = Script("append")
 FINISH = Script("finish")
