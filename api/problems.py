@@ -15,7 +15,7 @@ def problems(
     if not routers:
         found.append("No router lives: start one with `fleet router`.")
     failed = {name: why for node in routers for name, why in node.get("failed", {}).items()}
-    found += [f"The classifier `{name}` does not work: {why}." for name, why in failed.items()]
+    found += [f"The router's `{name}` does not work: {why}." for name, why in failed.items()]
     found += [text for name, model in models.items() for text in _of_model(name, model)]
     servers = (embedding or {}).items()
     return found + [text for name, model in servers for text in _of_server(name, model["server"])]

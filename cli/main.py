@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.bench.command import bench
+from cli.cache.command import app as cache
 from cli.keys.command import app as keys
 from cli.report.command import report
 from cli.route.command import app as route
@@ -174,6 +175,7 @@ def version(as_json: Json = False) -> None:
 
 app.command()(bench)
 app.command()(report)
+app.add_typer(cache, name="cache")
 app.add_typer(keys, name="keys")
 app.add_typer(route, name="route")
 app.add_typer(webhooks, name="webhooks")

@@ -232,6 +232,11 @@ class Job:
     cache: str = ""
     #: Milliseconds that it was expected to wait, when it was posted.
     predicted_wait_ms: int | None = None
+    #: The cache's entry for its answer; empty: it is neither looked for there, nor kept.
+    cache_key: str = ""
+    #: Where `cache` is `semantic`: the job whose answer it got, and how near their questions are.
+    similar_to: str = ""
+    similarity: float | None = None
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     #: What the caller has said of it: `{route, rating, comment}`.
@@ -293,6 +298,7 @@ class Job:
 _WORDS = (
     "api",
     "cache",
+    "cache_key",
     "caller",
     "model",
     "route",
@@ -307,6 +313,7 @@ _WORDS = (
     "owner",
     "generation",
     "restart_reason",
+    "similar_to",
     "webhook",
     "webhook_state",
     "webhook_error",
@@ -340,6 +347,7 @@ _MAYBE = (
     "budget_usd",
     "paid_calls",
     "predicted_wait_ms",
+    "similarity",
     "error",
     "feedback",
     "form",

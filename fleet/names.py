@@ -36,6 +36,8 @@ fleet:holds:{id}         hash    `[store] retention_s` and the longest deadline;
 fleet:cache:{d}          string  `[cache] ttl_s` after an answer; the job that has it
 fleet:cache:{d}:flight   string  as its job; the job that is giving the answer
 fleet:cache:counts       hash    permanent; how often answers were given again
+fleet:similar:{frame}     string  `[cache] ttl_s` and a deadline after the last question; questions
+                                 by their embeddings, at most `[cache.semantic] entries`
 fleet:job:{id}:followers list    as its job; the jobs that get its answer, too
 ======================== ======= ====================================================
 
@@ -161,6 +163,11 @@ def cache_key(digest: str) -> str:
 def flight_key(digest: str) -> str:
     """String with the job that is giving that answer."""
     return f"{cache_key(digest)}:flight"
+
+
+def similar_key(frame: str) -> str:
+    """String with the embeddings of questions that differ in nothing else."""
+    return f"fleet:similar:{frame}"
 
 
 def bucket_key(caller: str) -> str:

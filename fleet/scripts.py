@@ -56,6 +56,8 @@ class Script:
 CREATE = Script("create", "sharing", "money", when_full=False)
 TAKE = Script("take", "sharing")
 ROUTE = Script("route", "sharing")
+ANSWER_AGAIN = Script("answer_again", "sharing")
+NOTE_SIMILAR = Script("note_similar", when_full=False)
 CLAIM = Script("claim", "sharing")
 APPEND = Script("append")
 FINISH = Script("finish", "sharing")

@@ -75,9 +75,10 @@ class Classifiers:
             return None
         try:
             embedders.best()  # says what is missing, before numpy does
-            from router import embedding
+            from router import embedding, recent
 
             found = embedding.load(self._settings.router, self._folder)
+            found.embedder = recent.Recent(found.embedder)
             found.classify(Conversation.saying("warm up"))
         except Exception as error:  # noqa: BLE001 - a broken wheel may raise anything
             self.failures.note("embedding", error)

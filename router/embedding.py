@@ -56,7 +56,7 @@ class EmbeddingClassifier:
                 f"{embedder.name!r}; fit it again with: fleet route fit"
             )
         self.version = head.version
-        self.embedder = embedder
+        self.embedder: embedders.Embedder = embedder
         self._head = head
         self._memory_turns = memory_turns
 

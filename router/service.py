@@ -9,6 +9,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+from fleet.cache.similar import SimilarQuestions
 from fleet.decision import Decision
 from fleet.dispatch import Dispatcher
 from fleet.errors import FleetError, FleetFault, QueueFull
@@ -24,6 +25,7 @@ from fleet.webhooks.outbox import Outbox
 from router.classifiers import Classifiers
 from router.deciding import Decider
 from router.diverting import Diverter
+from router.semantic import SemanticCache
 from router.standing import Watch
 from router.webhooks.service import delivering
 
@@ -44,8 +46,11 @@ SHADOWS_CHARS = 8_000_000
 class Router:
     """Reads a job, decides, writes the plan."""
 
-    def __init__(self, ledger: Ledger, decider: Decider, watch: Watch) -> None:
+    def __init__(
+        self, ledger: Ledger, decider: Decider, watch: Watch, similar: SemanticCache
+    ) -> None:
         self._ledger = ledger
+        self._similar = similar
         self._decider = decider
         self._watch = watch
         self._unscored: asyncio.Queue[Job] = asyncio.Queue(SHADOWS_BEHIND)
@@ -67,9 +72,15 @@ class Router:
             log.exception("job %s: deciding broke", job.id)
             await self._fail(job.id, FleetFault("The router met an error; see its log."))
         else:
-            await self._send(job, decision)
-            if self._decider.has_shadows:
-                self._leave_to_shadows(job)
+            await self._go_on(job, decision)
+
+    async def _go_on(self, job: Job, decision: Decision) -> None:
+        if await self._similar.answer(job, decision):
+            return
+        await self._send(job, decision)
+        if self._decider.has_shadows:
+            self._leave_to_shadows(job)
+        await self._similar.remember(job, decision)
 
     def _leave_to_shadows(self, job: Job) -> None:
         size = _size(job)
@@ -163,7 +174,9 @@ async def _deciding(
         decider = Decider(settings, classifiers)
         stack.push_async_callback(decider.aclose)
         watch = Watch(ledger, settings)
-        router = Router(ledger, decider, watch)
+        similar = SemanticCache(SimilarQuestions(ledger, settings), settings, classifiers)
+        stack.callback(similar.close)
+        router = Router(ledger, decider, watch, similar)
         diverter = Diverter(ledger, watch, settings)
         for work in (watch.run(), router.ask_shadows(), diverter.run()):
             stack.callback(asyncio.create_task(work).cancel)

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from fleet import scripts
+from fleet.cache.similar import SimilarQuestions
 from fleet.decision import Memory, conversation_handle
 from fleet.decisions import PAGE, Example, feedback_examples, read
 from fleet.dispatch import Dispatcher
@@ -24,6 +25,7 @@ from fleet.rows import Feedback, Outcome, Row, Shadow
 from fleet.settings import Settings
 from router.classifiers import Classifiers
 from router.deciding import Decider
+from router.semantic import SemanticCache
 from router.service import Router
 from router.standing import Watch
 from tests.support import Valkey, decision
@@ -172,8 +174,10 @@ async def test_a_router_that_meets_a_full_line_sends_the_job_on_and_says_why(
             await routed(ledger)
         job_id = await created(ledger, "hello", candidates=["tool"])
         settings = settings_for(redis_url)
-        decider = Decider(settings, Classifiers(settings))
-        await Router(ledger, decider, Watch(ledger, settings)).route("")
+        classifiers = Classifiers(settings)
+        decider = Decider(settings, classifiers)
+        similar = SemanticCache(SimilarQuestions(ledger, settings), settings, classifiers)
+        await Router(ledger, decider, Watch(ledger, settings), similar).route("")
         await decider.aclose()
         job = await loaded(ledger, job_id)
         assert (job.status, job.plan, job.model) == (Status.ROUTED, ("fast", "tool"), "tool")

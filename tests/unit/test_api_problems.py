@@ -48,7 +48,7 @@ def test_the_worst_comes_first() -> None:
 
 def test_a_classifier_that_does_not_work_is_named_once_with_the_reason() -> None:
     routers = [{"failed": {"embedding": "OSError: no such file"}}] * 2
-    told = "The classifier `embedding` does not work: OSError: no such file."
+    told = "The router's `embedding` does not work: OSError: no such file."
     assert problems("", routers, {}) == [told]
 
 

@@ -74,7 +74,7 @@ async def test_shadows_are_asked_again_after_an_odd_job() -> None:
             raise asyncio.CancelledError
         return []
 
-    router: Any = Router(*(SimpleNamespace(shadows=shadows) for _ in range(3)))  # type: ignore[arg-type]
+    router: Any = Router(*(SimpleNamespace(shadows=shadows) for _ in range(4)))  # type: ignore[arg-type]
     for name in ("odd", "next", "end"):
         router._leave_to_shadows(SimpleNamespace(id=name, request={}))
     with contextlib.suppress(asyncio.CancelledError):
@@ -84,7 +84,7 @@ async def test_shadows_are_asked_again_after_an_odd_job() -> None:
 
 
 def test_long_jobs_that_wait_for_shadows_are_bounded() -> None:
-    router: Any = Router(*(SimpleNamespace() for _ in range(3)))  # type: ignore[arg-type]
+    router: Any = Router(*(SimpleNamespace() for _ in range(4)))  # type: ignore[arg-type]
     for _ in range(20):
         router._leave_to_shadows(SimpleNamespace(request={"messages": "x" * 1_000_000}))
     assert router._unscored.qsize() == SHADOWS_CHARS // 1_000_100

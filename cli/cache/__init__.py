@@ -1,0 +1,1 @@
+"""`fleet cache`: which questions the semantic cache takes for one."""
