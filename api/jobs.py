@@ -86,7 +86,9 @@ async def get_job(
     """The job and its answer so far; `wait` holds the line until it has ended (or we do)."""
     job = await awaited(fleet, caller, job_id, wait)
     response.headers.update(views.headers_of(job))
-    return views.detail(job, await fleet.ledger.read_all(job.id), fleet.settings.reference)
+    matched = await fleet.ledger.load(job.similar_to) if job.similar_to else None
+    log = await fleet.ledger.read_all(job.id)
+    return views.detail(job, log, fleet.settings.reference, matched)
 
 
 @router.get(

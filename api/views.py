@@ -7,7 +7,7 @@ from fleet.attempts import attempts
 from fleet.comparison import Reference
 from fleet.events import Event, fold
 from fleet.job import Glance, Job
-from fleet.request import FeedbackRequest
+from fleet.request import FeedbackRequest, last_user_turn
 
 #: What the head calls an answer that a model gave for this job.
 MISS = "miss"
@@ -64,16 +64,21 @@ def summary(job: Job, reference: Reference) -> dict[str, Any]:
         "usage": job.usage,
         "cost_usd": job.cost_usd,
         "claude_cost_usd": claude_cost_usd(job, reference),
-        "cache": {"status": job.cache or MISS},
+        "cache": cache(job),
         "error": job.error,
         "metadata": job.metadata,
     }
 
 
-def detail(job: Job, log: Sequence[Event], reference: Reference) -> dict[str, Any]:
-    """A job with its answer so far, who has tried, and what its caller has said of it."""
+def detail(
+    job: Job, log: Sequence[Event], reference: Reference, matched: Job | None = None
+) -> dict[str, Any]:
+    """A job with its answer so far, who has tried, and what its caller has said of it. `matched`:
+    the job whose answer it got, if there still is one.
+    """
     answer = fold(log)
     return summary(job, reference) | {
+        "cache": cache(job) | matching(job, matched),
         "answer": answer.as_dict(),
         "finish_reason": answer.finish_reason,
         "attempts": attempts(log),
@@ -87,6 +92,21 @@ def claude_cost_usd(job: Job, reference: Reference) -> float | None:
     usage = job.usage or {}
     tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
     return reference.cost_usd(job.model, job.cost_usd, *tokens)
+
+
+def cache(job: Job) -> dict[str, Any]:
+    """Where the answer came from; for a similar question's, how near that one is."""
+    told: dict[str, Any] = {"status": job.cache or MISS}
+    return told if job.similarity is None else told | {"similarity": job.similarity}
+
+
+def matching(job: Job, matched: Job | None) -> dict[str, Any]:
+    """The similar question whose answer a job got; null where it is gone, or somebody else's."""
+    if not job.similar_to:
+        return {}
+    if matched is None or matched.caller != job.caller:
+        return {"source": None, "question": None}
+    return {"source": matched.id, "question": last_user_turn(matched.request)}
 
 
 def webhook(job: Job) -> dict[str, Any] | None:
