@@ -6,12 +6,14 @@ from fastapi import Header
 
 from api.sse import OnGone
 from api.state import State
+from fleet.overflow import IfBusy
 
 Leaving = Literal["continue", "cancel"]
 
 IdempotencyKey = Annotated[str | None, Header(alias="Idempotency-Key")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 OnDisconnect = Annotated[Leaving | None, Header(alias="x-fleet-on-disconnect")]
+WhenBusy = Annotated[IfBusy | None, Header(alias="x-fleet-if-busy")]
 
 
 def cancels(field: Leaving | None, header: Leaving | None, key: str | None) -> bool:

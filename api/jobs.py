@@ -40,7 +40,7 @@ async def post_job(
 ) -> JSONResponse:
     """Make a job; the answer comes by the urls in the 202."""
     posted = await post(fleet, caller, request, idempotency_key)
-    body = views.accepted(posted.job_id, Status.QUEUED, posted.ahead)
+    body = views.accepted(posted.job_id, Status.QUEUED, posted.expected)
     location = {"Location": body["urls"]["self"]}
     return JSONResponse(body, 202, headers=posted.headers | location)
 

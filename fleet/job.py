@@ -62,6 +62,11 @@ def job_id_of(text: str) -> str | None:
     return None
 
 
+def known(field: str, value: int | None) -> tuple[str | int, ...]:
+    """A field and its value, as a record keeps them; nothing of what is not known."""
+    return () if value is None else (field, value)
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job that is to be made. See `Job` for the fields that both have."""
@@ -97,6 +102,16 @@ class NewJob:
     budget_usd: float = 0.0
     #: Names of the models that may answer when these are spent; empty: none.
     free: tuple[str, ...] = ()
+    #: `wait`, `overflow` or `reject`; empty: as the settings say.
+    if_busy: str = ""
+    #: Every model would keep it waiting for too long, and it is to be refused then.
+    too_busy: bool = False
+    predicted_wait_ms: int | None = None
+
+    @property
+    def start_within_s(self) -> float:
+        """Seconds after which nobody is to begin it any more."""
+        return min(self.start_timeout_s or self.deadline_s, self.deadline_s)
 
     def fields(self) -> list[str | int]:
         """What the record keeps of it, beside what the script writes: field, value, …"""
@@ -110,6 +125,8 @@ class NewJob:
             *("allowed", json.dumps(self.allowed)),
             *("keep_s", self.keep_s),
             *(("budget_usd", self.budget_usd) if self.budget_usd else ()),
+            *(("if_busy", self.if_busy) if self.if_busy else ()),
+            *known("predicted_wait_ms", self.predicted_wait_ms),
         ]
 
 
@@ -202,8 +219,12 @@ class Job:
     budget_usd: float | None = None
     #: Where the answer came from instead of a model: `hit`, `semantic` or `shared`; empty: a model.
     cache: str = ""
-    #: Milliseconds that it was expected to wait, when it was posted.
+    #: Milliseconds that it was expected to wait: when it was posted (the 202 says that one), and
+    #: from then on, more exactly, when the router had chosen its model. None: not known.
     predicted_wait_ms: int | None = None
+    #: `wait`, `overflow` or `reject`, where its model would keep it waiting; empty: as the
+    #: settings say.
+    if_busy: str = ""
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     #: What the caller has said of it: `{route, rating, comment}`.
@@ -266,6 +287,7 @@ _WORDS = (
     "api",
     "cache",
     "caller",
+    "if_busy",
     "model",
     "route",
     "classifier",

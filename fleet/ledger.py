@@ -32,6 +32,7 @@ from fleet.names import (
     FEEDBACK,
     JOBS_PREFIX,
     LIVE_PREFIX,
+    MIX,
     PACE,
     ROUTER_QUEUE,
     WEBHOOKS_FAILED,
@@ -115,8 +116,6 @@ _ROUTED = {1: Routed.DONE, 0: Routed.LATE, -1: Routed.LATE, -2: Routed.FULL}
 class Created:
     """What became of a post."""
 
-    #: Jobs ahead of it in the router's line.
-    ahead: int = 0
     #: The stored idempotency value of an earlier post; the job is that one then.
     existing: str = ""
     #: Jobs of the caller that have not ended: as many as it may have. Nothing was made then.
@@ -125,6 +124,8 @@ class Created:
     full: int = 0
     #: Webhooks of the caller that are not delivered: as many as it may have. Nothing was made then.
     untold: int = 0
+    #: Whether it was to be refused because every model is too busy. Nothing was made then.
+    too_busy: bool = False
     #: Of what the caller has too little now (`requests`, `tokens`, `money`), and the seconds
     #: until it will have enough. Nothing was made then.
     short: str = ""
@@ -135,7 +136,7 @@ class Created:
     @property
     def refused(self) -> bool:
         """Whether nothing was made, and nothing found."""
-        return bool(self.too_many or self.full or self.untold or self.short)
+        return bool(self.too_many or self.full or self.untold or self.too_busy or self.short)
 
 
 #: What `lua/create.lua` and `lua/charge.lua` say there is too little of.
@@ -205,6 +206,8 @@ class Ledger(Records):
             return Created(full=result, left=allowance)
         if done == -6:
             return Created(untold=result, left=allowance)
+        if done == -7:
+            return Created(too_busy=True, left=allowance)
         if done in _SHORT:
             return Created(short=_SHORT[done], wait_s=result / 1000, left=allowance)
         if not done:
@@ -212,7 +215,7 @@ class Ledger(Records):
             await self._dispatcher.sent(self._dispatcher.route(earlier, new.priority))
             return Created(existing=result, left=allowance)
         await self._dispatcher.sent(outgoing)
-        return Created(ahead=result, left=allowance)
+        return Created(left=allowance)
 
     def _order(self, new: NewJob, idempotency: str, outgoing: Outgoing) -> dict[str, Any]:
         """What `lua/create.lua` is told of a new job beside what the record keeps."""
@@ -237,6 +240,7 @@ class Ledger(Records):
             "budget": round(new.budget_usd * NANO),
             "free": json.dumps(new.free) if new.free else "",
             "webhooks": self._settings.webhooks.pending if new.webhook else 0,
+            "too_busy": new.too_busy,
         }
 
     async def charge(self, caller: Caller, tokens: int) -> dict[str, str]:
@@ -329,6 +333,7 @@ class Ledger(Records):
                     waiting_key(outgoing.queue),
                     DECISIONS,
                     conversation_key(decided.conversation),
+                    MIX,
                 ],
                 [
                     live_channel(job.id),

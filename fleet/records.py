@@ -16,7 +16,6 @@ from fleet.line import Line
 from fleet.names import (
     DUE,
     NEVER_THERE,
-    PACE,
     conversation_key,
     job_key,
     jobs_index,
@@ -140,12 +139,6 @@ class Records:
         """How many jobs wait in each of the queues."""
         async with store_errors():
             return await self.line.calls([("ZCARD", waiting_key(queue)) for queue in queues])
-
-    async def paces(self) -> dict[str, float]:
-        """Seconds that a job of each model takes, as seen lately."""
-        async with store_errors():
-            raw = pairs(await self.line.call("HGETALL", PACE))
-        return {model: int(ms) / 1000 for model, ms in raw.items()}
 
     async def spent_today(self, caller: str) -> float:
         """US dollars that a caller's jobs have cost since midnight, UTC."""

@@ -49,6 +49,8 @@ class Script:
 
 
 CREATE = Script("create", when_full=False)
+STAND = Script("stand")
+LOOK = Script("look")
 TAKE = Script("take")
 ROUTE = Script("route")
 CLAIM = Script("claim")

@@ -28,6 +28,7 @@ from fleet.callers import DEFAULT, LOCAL
 from fleet.catalogue import Catalogue, Model, Strict
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
+from fleet.overflow import Overflow
 from fleet.routing import Router
 from fleet.webhooks.settings import Webhooks
 
@@ -206,6 +207,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     workers: Workers = Workers()
     fallback: Fallback = Fallback()
+    overflow: Overflow = Overflow()
     router: Router = Router()
     webhooks: Webhooks = Webhooks()
     flower: Flower = Flower()
@@ -254,6 +256,8 @@ class Settings(BaseSettings):
     def _named_routes(self) -> Iterator[tuple[str, str]]:
         for own in self.router.routes:
             yield "router.routes", own.name
+        for route in self.overflow.routes:
+            yield "overflow.routes", route
         for experiment in self.router.experiments:
             for arm in experiment.arms:
                 for route in arm.instead.values():

@@ -217,11 +217,11 @@ class Model:
             return Created(existing=self.kept[key])
         if self.load(caller) >= CALLER_JOBS:
             return Created(too_many=self.load(caller))
-        ahead = len(self.line(ROUTER_QUEUE))
-        shortest = max(ahead, min(len(self.line(model)) for model in candidates))
-        if ahead >= QUEUE_JOBS:
-            return Created(full=ahead)
-        return Created(full=shortest) if shortest >= QUEUE_JOBS else Created(ahead=ahead)
+        undecided = len(self.line(ROUTER_QUEUE))
+        shortest = max(undecided, min(len(self.line(model)) for model in candidates))
+        if undecided >= QUEUE_JOBS:
+            return Created(full=undecided)
+        return Created(full=shortest) if shortest >= QUEUE_JOBS else Created()
 
     def posted(self, job_id: str, caller: str, priority: int, webhook: bool = False) -> None:
         """A post was accepted."""

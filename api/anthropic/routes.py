@@ -11,7 +11,7 @@ from api.anthropic.wire import MessagesWire
 from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
-from api.heads import IdempotencyKey, OnDisconnect, cancels, on_gone
+from api.heads import IdempotencyKey, OnDisconnect, WhenBusy, cancels, on_gone
 from api.ignored import naming
 from api.posting import check_name, post
 from api.sse import EventStream, OnGone
@@ -30,13 +30,14 @@ async def create_message(
     caller: Asking,
     idempotency_key: IdempotencyKey = None,
     on_disconnect: OnDisconnect = None,
+    if_busy: WhenBusy = None,
 ) -> Response:
     """Make a job of the messages and answer as Anthropic does.
 
     Who goes away before the end cancels the job, unless it said otherwise.
     """
     request = asked.job()
-    posted = await post(fleet, caller, request, idempotency_key, api="messages")
+    posted = await post(*(fleet, caller, request, idempotency_key), api="messages", if_busy=if_busy)
     headers = posted.headers | naming(asked.ignored)
     ends = cancels(asked.on_disconnect, on_disconnect, idempotency_key)
     answer = _stream if asked.stream else _whole

@@ -12,11 +12,12 @@
 --   `rpm`, `tpm`: requests and tokens that the caller has in a minute, or 0; `tokens` of this job;
 --   `budget`: 10^-9 US dollars that the caller has in a day, or 0; `free`: models that may answer when
 --   these are spent (JSON list), or '' if none may;
+--   `too_busy`: refuse it, unless an earlier post has made it;
 --   `webhooks` of one caller that are not delivered, at most; 0: this job has none.
--- Returns {1, jobs ahead in the router's line}, {0, stored idempotency value}, and refused:
+-- Returns {1, 0}, {0, stored idempotency value}, and refused:
 -- {-1, unended jobs of the caller}, {-2, jobs in the shortest line that is full}, {-3, ms until it
 -- may make a request}, {-4, ms until it has the tokens}, {-5, ms until it may spend again},
--- {-6, webhooks of the caller that are not delivered}. Behind
+-- {-6, webhooks of the caller that are not delivered}, {-7, 0} when it is `too_busy`. Behind
 -- that stand the requests and tokens that the caller has left. Who is refused is not charged.
 -- A client that did not hear the answer sends the same call again.
 local order = cjson.decode(ARGV[1])
@@ -34,6 +35,9 @@ if order.idempotency ~= '' then
     return told(0, earlier)
   end
 end
+if order.too_busy then
+  return told(-7, 0)
+end
 local unended = tonumber(redis.call('HGET', load_of(KEYS[6]), order.caller) or 0)
 if unended >= order.caller_jobs then
   return told(-1, unended)
@@ -42,9 +46,8 @@ local untold = tonumber(redis.call('HGET', load_of(webhooks_of(KEYS[6])), order.
 if order.webhooks > 0 and untold >= order.webhooks then
   return told(-6, untold)
 end
-local ahead = redis.call('ZCARD', KEYS[7])
-local shortest = ahead
-if ahead < order.queue_jobs then
+local shortest = redis.call('ZCARD', KEYS[7])
+if shortest < order.queue_jobs then
   shortest = nil
   for i = 10, #KEYS do
     local length = redis.call('ZCARD', KEYS[i])
@@ -100,4 +103,4 @@ join(KEYS[7], id, order.priority, order.caller)
 if order.message ~= '' then
   redis.call('LPUSH', KEYS[5], order.message)
 end
-return told(1, ahead)
+return told(1, 0)

@@ -44,7 +44,7 @@ async def test_an_odd_report_leaves_no_old_standing(monkeypatch: pytest.MonkeyPa
     looks: Iterator[Standing | ValueError] = iter(
         [Standing(frozenset("a")), ValueError("odd"), Standing(frozenset("b"))]
     )
-    watch: Any = Watch(SimpleNamespace(), Settings())  # type: ignore[arg-type]
+    watch: Any = Watch(SimpleNamespace(line=None), Settings())  # type: ignore[arg-type]
     seen = []
 
     async def look() -> Standing:
