@@ -38,7 +38,8 @@ class Outlook:
         places = {
             model.name: _place(int(now), seen) for model, seen in zip(known, found, strict=True)
         }
-        return View(look, places, router[0])
+        undecided = router[0] + router[1]  # those in a router's hands will be sent before it, too
+        return View(look, places, undecided)
 
     async def _fresh(self) -> Look:
         now = time.monotonic()

@@ -95,7 +95,7 @@ class Look:
     def share(self, model: str) -> float:
         """The part of all jobs that goes to a model, whatever they ask for."""
         to_it = sum(n for what, n in self.mix.items() if what.rpartition(":")[2] == model)
-        return to_it / (sum(self.mix.values()) or 1)
+        return to_it / sum(self.mix.values()) if to_it else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,8 @@ class View:
         return place.ahead + round(self._coming(model))
 
     def _coming(self, model: str) -> float:
-        if not self.undecided:
-            return 0.0
-        return self.undecided * (1.0 if len(self.places) == 1 else self.look.share(model))
+        share = self.look.share(model) if self.look.mix else 1 / max(1, len(self.places))
+        return self.undecided * share
 
     def expected(self, asked: str, models: Sequence[str]) -> Expected:
         """What it has to expect if the router does with it as with the last ones that asked for

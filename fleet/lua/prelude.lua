@@ -88,7 +88,7 @@ local function rejoin(waiting, id, priority, created_at)
   redis.call('ZADD', waiting, text(priority * ROOM + math.min(created_at, FRONT - 1)), id)
 end
 
--- Beside a line: the jobs that its workers have, each with the time of its claim.
+-- Beside a line: the jobs that its workers (or routers) have, each with the time of its claim.
 local function running_of(waiting)
   return waiting .. ':running'
 end

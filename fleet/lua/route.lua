@@ -36,6 +36,7 @@ if redis.call('ZCARD', KEYS[5]) >= tonumber(ARGV[4]) then
   return -2
 end
 leave(record[6], id_of(KEYS[1])) -- a router that was only late; the reaper had put it back
+redis.call('ZREM', running_of(record[6]), id_of(KEYS[1]))
 local seq = write(KEYS[2], ARGV[1], tonumber(record[2]), {'routed', stamped(ARGV[3])})
 redis.call('HSET', KEYS[1], 'status', 'routed', 'routed_at', now_text, 'seq', text(seq),
   'lease_until', '0', 'waiting', KEYS[5], unpack(ARGV, 9))

@@ -77,6 +77,20 @@ async def test_of_a_crowd_with_one_turn_half_stands_before_a_new_caller(ledger: 
     assert (await view(ledger, "another")).undecided == 60
 
 
+async def test_who_is_in_a_routers_hands_is_counted_until_it_is_decided(ledger: Ledger) -> None:
+    for _ in range(2):
+        await post(ledger)
+    taken = await ledger.take(new_job_id())
+    assert taken
+    assert (await view(ledger)).undecided == 2
+    assert await ledger.route(taken, decision("fast")) is Routed.DONE
+    assert (await view(ledger)).undecided == 1
+    lost = await ledger.take(new_job_id())
+    assert lost
+    await ledger.fail(lost.id, {})
+    assert (await view(ledger)).undecided == 0
+
+
 async def running(ledger: Ledger) -> Any:
     await post(ledger)
     await route(ledger)
