@@ -62,12 +62,12 @@ class Waited:
     real_s: float
 
     def error(self, told_s: float | None) -> float | None:
-        """By what part of the real wait a prediction was wrong; None: of no interest, or there
-        was none.
+        """By what part of the real wait a prediction was too long (below 0: too short); None: of
+        no interest, or there was none.
         """
         if told_s is None or max(told_s, self.real_s) < WORTH_TELLING_S:
             return None
-        return abs(told_s - self.real_s) / max(self.real_s, 1e-3)
+        return (told_s - self.real_s) / max(self.real_s, 1e-3)
 
 
 def asks(count: int, slots: int, mean_s: float) -> list[Ask]:
@@ -138,8 +138,9 @@ def _figures(waited: Sequence[Waited]) -> dict[str, Any]:
 
 
 def _errors(errors: Sequence[float | None]) -> dict[str, Any]:
-    known = sorted(error for error in errors if error is not None)
-    if not known:
-        return {"predicted": 0, "median": None, "p90": None}
-    p90 = known[min(len(known) - 1, int(0.9 * len(known)))]
-    return {"predicted": len(known), "median": round(median(known), 3), "p90": round(p90, 3)}
+    signed = [error for error in errors if error is not None]
+    if not signed:
+        return {"predicted": 0, "bias": None, "median": None, "p90": None}
+    sizes = sorted(map(abs, signed))
+    told = {"bias": median(signed), "median": median(sizes), "p90": sizes[len(sizes) * 9 // 10]}
+    return {"predicted": len(signed)} | {name: round(value, 3) for name, value in told.items()}
