@@ -1,23 +1,22 @@
-"""Saying no in good time: a full queue, and how long it will be full."""
+"""Saying in good time how long a job will wait, and no where there is no room for it."""
 
-from collections.abc import Mapping, Sequence
-from math import inf
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from api.state import State
 from fleet.callers import Caller, rate_limited
-from fleet.catalogue import Catalogue, Model
+from fleet.catalogue import Catalogue
 from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs, TooManyWebhooks
 from fleet.job import NewJob
 from fleet.ledger import Created
-from fleet.process import living_nodes
+from fleet.overflow import RETRY_MOST_S, Patience, too_busy
 from fleet.spend.day import in_words
 from fleet.tokens import prompt_tokens
+from fleet.waits import Expected, View
 
-#: Nobody is sent away for longer, seconds.
-RETRY_MOST_S = 60.0
-#: Service time of a model that has not answered yet, seconds.
-UNKNOWN_PACE_S = 5.0
+#: When to come again if nobody knows how long a full queue will be full, seconds.
+RETRY_S = 5.0
 
 
 def candidates(catalogue: Catalogue, asked: str) -> list[str]:
@@ -43,15 +42,68 @@ def likely_tokens(catalogue: Catalogue, asked: str, record: Mapping[str, Any], t
     return prompt + min(room, most)
 
 
-async def refusal(state: State, caller: Caller, new: NewJob, created: Created) -> FleetError:
+async def foreseen(state: State, new: NewJob, catalogue: Catalogue) -> tuple[NewJob, Expected]:
+    """The job with the wait that it has to expect, and whether it is not to be made for that."""
+    if new.cache and new.cache.source:  # its answer is there
+        return new, Expected(0.0)
+    models = catalogue.enabled
+    view = await state.outlook.view(new.id, new.priority, new.caller, models)
+    expected = view.expected(new.asked_model, _likely(catalogue, new.asked_model))
+    wait_s = expected.wait_s
+    new = replace(new, predicted_wait_ms=None if wait_s is None else round(wait_s * 1000))
+    patience = _most_patient(state, new, catalogue)
+    if patience is None or (least := _least_s(view, new)) is None:
+        return new, expected
+    if least > patience.max_wait_s:
+        return replace(new, too_busy=True), Expected(least, expected.ahead)
+    return new, expected
+
+
+def _likely(catalogue: Catalogue, asked: str) -> list[str]:
+    """The models that a job which asks for this may get, the first choice first."""
+    if model := catalogue.get(asked):
+        return [model.name]
+    if asked in catalogue.served_routes:
+        return [model.name for model in catalogue.for_route(asked)]
+    return candidates(catalogue, asked)
+
+
+def _most_patient(state: State, new: NewJob, catalogue: Catalogue) -> Patience | None:
+    """How long a job that is to be refused may wait, whichever route it takes; None: it is not."""
+    rules, model = state.settings.overflow, catalogue.get(new.asked_model)
+    routes: Iterable[str] = catalogue.served_routes
+    if model:
+        routes = model.roles[:1] or ("",)
+    elif new.asked_model in catalogue.served_routes:
+        routes = (new.asked_model,)
+    own = [rules.for_route(route).of(new.if_busy, new.start_within_s) for route in routes]
+    if any(patience.if_busy != "reject" for patience in own):
+        return None
+    return max(own, key=lambda patience: patience.max_wait_s, default=None)
+
+
+def _least_s(view: View, new: NewJob) -> float | None:
+    """Seconds that it would wait for whoever is free first; None: one of them is not known."""
+    waits = [view.wait_s(name) for name in new.candidates]
+    known = [wait for wait in waits if wait is not None]
+    return min(known) if known and len(known) == len(waits) else None
+
+
+def refusal(
+    state: State, caller: Caller, new: NewJob, created: Created, expected: Expected
+) -> FleetError:
     """The error for a job that was not made, and when to come again."""
+    if created.too_busy:
+        patience = _most_patient(state, new, state.settings.catalogue.only(new.allowed))
+        bound_s = patience.max_wait_s if patience else 0.0
+        return too_busy(expected.wait_s or 0.0, bound_s)
     if created.short in ("money", "calls"):
         return _spent(state, caller, created)
     if created.untold:
         return _untold(state, created.untold)
     if created.short:
         return rate_limited(caller, created.short, created.wait_s, new.tokens)
-    return await _no_room(state, new, created)
+    return _no_room(state, new, created, expected.wait_s)
 
 
 def _untold(state: State, pending: int) -> TooManyWebhooks:
@@ -77,11 +129,11 @@ def _spent(state: State, caller: Caller, created: Created) -> BudgetExceeded:
     return error
 
 
-async def _no_room(state: State, new: NewJob, created: Created) -> FleetError:
+def _no_room(state: State, new: NewJob, created: Created, wait_s: float | None) -> FleetError:
     """The error for a full queue or a busy caller, with the wait that the job would have met."""
-    wait_s = await predicted_wait_s(state, new.candidates)
     # Come back when a tenth of what waits now has been served.
-    retry_s = max(1.0, min(RETRY_MOST_S, wait_s / 10))
+    retry_s = RETRY_S if wait_s is None else max(1.0, min(RETRY_MOST_S, wait_s / 10))
+    wait = "for how long, nobody knows yet" if wait_s is None else f"about {wait_s:.0f} s"
     if created.too_many:
         own = 0 < new.concurrent <= state.settings.limits.caller_jobs
         bound = "its own limit, `concurrent`" if own else "[limits] caller_jobs"
@@ -91,31 +143,6 @@ async def _no_room(state: State, new: NewJob, created: Created) -> FleetError:
             retry_after_s=retry_s,
         )
     return QueueFull(
-        f"{created.full} jobs wait already ([limits] queue_jobs); "
-        f"one more would wait about {wait_s:.0f} s: ask again later, or add workers and slots",
+        f"{created.full} jobs wait already ([limits] queue_jobs); one more would wait {wait}",
         retry_after_s=retry_s,
     )
-
-
-async def predicted_wait_s(state: State, names: Sequence[str]) -> float:
-    """Seconds that a new job would wait for the first free slot of any of these models."""
-    ledger, catalogue = state.ledger, state.settings.catalogue
-    models = [catalogue[name] for name in names]
-    waiting = await ledger.jobs_waiting([model.queue for model in models])
-    paces = await ledger.paces()
-    slots = _slots(models, await living_nodes(ledger))
-    waits = (
-        jobs * paces.get(model.name, UNKNOWN_PACE_S) / slots[model.name]
-        for model, jobs in zip(models, waiting, strict=True)
-    )
-    return min(waits, default=inf)
-
-
-def _slots(models: list[Model], nodes: list[dict[str, object]]) -> dict[str, int]:
-    """Streams that each model's living workers run at once; the catalogue's word if none lives."""
-    alive = {model.name: 0 for model in models}
-    for node in nodes:
-        name, slots = node.get("model"), node.get("slots")
-        if isinstance(name, str) and name in alive and isinstance(slots, int):
-            alive[name] += slots
-    return {model.name: alive[model.name] or model.slots for model in models}

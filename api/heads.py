@@ -6,6 +6,7 @@ from fastapi import Header
 
 from api.sse import OnGone
 from api.state import State
+from fleet.overflow import IfBusy
 
 Leaving = Literal["continue", "cancel"]
 
@@ -14,6 +15,7 @@ LastEventId = Annotated[str | None, Header(alias="Last-Event-ID")]
 #: Whether the job may get an answer that was given before, and leave its own to others.
 FromCache = Annotated[Literal["yes", "no"] | None, Header(alias="x-fleet-cache")]
 OnDisconnect = Annotated[Leaving | None, Header(alias="x-fleet-on-disconnect")]
+WhenBusy = Annotated[IfBusy | None, Header(alias="x-fleet-if-busy")]
 
 
 def cancels(field: Leaving | None, header: Leaving | None, key: str | None) -> bool:

@@ -45,7 +45,7 @@ async def post_job(
     """Make a job; the answer comes by the urls in the 202."""
     posted = await post(fleet, caller, request, idempotency_key, from_cache=from_cache)
     status = Status.COMPLETED if posted.ended else Status.QUEUED
-    body = views.accepted(posted.job_id, status, posted.ahead)
+    body = views.accepted(posted.job_id, status, posted.expected)
     location = {"Location": body["urls"]["self"]}
     return JSONResponse(body, 202, headers=posted.headers | location)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from api import views
-from api.admission import candidates, likely_tokens, refusal
+from api.admission import candidates, foreseen, likely_tokens, refusal
 from api.caching import kept_for
 from api.heads import FromCache
 from api.naming import meant, no_such
@@ -16,8 +16,10 @@ from fleet.callers import Caller, refuse_what_never_fits
 from fleet.catalogue import Catalogue
 from fleet.errors import CallerError, Conflict, InvalidRequest, NoSuchModel
 from fleet.job import NewJob, new_job_id
+from fleet.overflow import IfBusy
 from fleet.request import JobRequest, has_images
 from fleet.settings import Limits
+from fleet.waits import Expected
 from fleet.webhooks.target import read_target
 
 #: What a backend reads of a request; see `JobRequest.for_model`.
@@ -29,8 +31,8 @@ class PostedJob:
     """A job that was made, or found by its Idempotency-Key."""
 
     job_id: str
-    #: Jobs ahead of it in the router's line.
-    ahead: int = 0
+    #: How long it has to wait; an earlier post's is not told again.
+    expected: Expected = field(default_factory=Expected)
     #: What the head of the answer says of the caller's limits.
     headers: dict[str, str] = field(default_factory=dict)
     #: Whether an earlier post has made it.
@@ -54,14 +56,17 @@ async def post(
     form: dict[str, Any] | None = None,
     keep_s: int = 0,
     from_cache: FromCache = None,
+    if_busy: IfBusy | None = None,
 ) -> PostedJob:
-    """Make a job of the caller's. `api`, `form` and `keep_s`: see `fleet.job.Job`. A job that is
-    not stored, or with `from_cache` of `no`, neither looks for an answer nor leaves one.
+    """Make a job of the caller's. `api`, `form` and `keep_s`: see `fleet.job.Job`; `if_busy`:
+    what the head says, where the body says nothing. A job that is not stored, or with
+    `from_cache` of `no`, neither looks for an answer nor leaves one.
 
     Raises:
         InvalidRequest: the request is beyond a limit, or names an unknown model.
         Conflict: the idempotency key was used for another body.
         TooManyJobs, TooManyWebhooks, QueueFull: there is no room for it now.
+        TooBusy: it would wait too long, and does not want to.
         RateLimited, BudgetExceeded: the caller has used up its share.
         StoreUnavailable: Redis does not answer.
     """
@@ -77,7 +82,8 @@ async def post(
     stays = from_cache != "no" and not keep_s
     times = [request.deadline_s, request.start_timeout_s]
     conversation_id = request.conversation_id or ""
-    named = [request.metadata, conversation_id, api, form, request.webhook]
+    busy = request.if_busy or if_busy or ""
+    named = [request.metadata, conversation_id, api, form, request.webhook, busy]
     body = _digest([record, request.model, request.priority, times, *named])
     new = NewJob(
         job_id,
@@ -101,17 +107,19 @@ async def post(
         tpm=caller.tpm,
         tokens=tokens,
         cache=await kept_for(state, caller, request, record, catalogue) if stays else None,
+        if_busy=busy,
         **_purse(state, caller, request, record, catalogue),
     )
+    new, expected = await foreseen(state, new, catalogue)
     created = await state.ledger.create(new)
     headers = created.left.headers()
     if created.refused:
-        error = await refusal(state, caller, new, created)
+        error = refusal(state, caller, new, created, expected)
         error.headers |= headers
         raise error
     headers |= views.headers({"cache": created.cache or views.MISS})
     if not created.existing:
-        return PostedJob(job_id, created.ahead, headers, cache=created.cache)
+        return PostedJob(job_id, expected, headers, cache=created.cache)
     earlier, _, earlier_body = created.existing.partition(" ")
     if earlier_body != body:
         raise Conflict("Idempotency-Key: it was used before, for another body")

@@ -21,8 +21,10 @@ class Accepted(BaseModel):
     id: str
     object: Literal["job"]
     status: Status
-    #: Jobs ahead of it in the router's queue.
+    #: Jobs that will be served before it.
     queue_position: int
+    #: Seconds until its model begins with it; null: not known.
+    predicted_wait_s: float | None
     urls: Urls
 
 
@@ -51,6 +53,7 @@ class JobSummary(BaseModel):
     first_token_at: int | None
     finished_at: int | None
     deadline_at: int
+    predicted_wait_s: float | None
     tried: list[dict[str, Any]]
     usage: dict[str, Any] | None
     #: US dollars; null: not known, or its model has no price.

@@ -15,6 +15,7 @@ from fleet.dispatch import Dispatcher
 from fleet.keys import Keys
 from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
+from fleet.outlook import Outlook
 from fleet.reader import Reader
 from fleet.settings import Settings
 from fleet.webhooks.outbox import Outbox
@@ -40,6 +41,8 @@ class State:
     #: The embedding models, by name.
     embedders: "dict[str, Embedder]"
     keyring: Keyring
+    #: How long jobs would wait.
+    outlook: Outlook
 
 
 @asynccontextmanager
@@ -59,7 +62,8 @@ async def open_state(settings: Settings) -> AsyncIterator[State]:
         embedders = await stack.enter_async_context(_embedders(settings.catalogue))
         keyring = Keyring(Keys(line))
         stack.callback(asyncio.create_task(keyring.watch(), name="first-key").cancel)
-        yield State(settings, ledger, Reader(ledger, listener), closing, outbox, embedders, keyring)
+        reader, outlook = Reader(ledger, listener), Outlook(line)
+        yield State(settings, ledger, reader, closing, outbox, embedders, keyring, outlook)
 
 
 @asynccontextmanager

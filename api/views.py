@@ -8,6 +8,7 @@ from fleet.comparison import Reference
 from fleet.events import Event, fold
 from fleet.job import Glance, Job
 from fleet.request import FeedbackRequest, last_user_turn
+from fleet.waits import Expected
 
 #: What the head calls an answer that a model gave for this job.
 MISS = "miss"
@@ -15,13 +16,14 @@ MISS = "miss"
 Cursor = tuple[int, str]
 
 
-def accepted(job_id: str, status: str, ahead: int) -> dict[str, Any]:
+def accepted(job_id: str, status: str, expected: Expected) -> dict[str, Any]:
     """The body of a 202."""
     return {
         "id": job_id,
         "object": "job",
         "status": status,
-        "queue_position": ahead,
+        "queue_position": expected.ahead,
+        "predicted_wait_s": None if expected.wait_s is None else round(expected.wait_s, 3),
         "urls": urls(job_id),
     }
 
@@ -60,6 +62,7 @@ def summary(job: Job, reference: Reference) -> dict[str, Any]:
         "first_token_at": job.first_token_at or None,
         "finished_at": job.finished_at or None,
         "deadline_at": job.deadline_at,
+        "predicted_wait_s": None if (wait := job.predicted_wait_ms) is None else wait / 1000,
         "tried": job.tried,
         "usage": job.usage,
         "cost_usd": job.cost_usd,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fleet.job import known
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -38,6 +40,8 @@ class Decision:
     conversation: str = ""
     #: Turns for which the conversation's route was held although the words asked for less.
     held: int = 0
+    #: Milliseconds that the job is expected to wait for its model; None: not known.
+    predicted_wait_ms: int | None = None
     #: Milliseconds that deciding took, Redis not counted.
     took_ms: float = 0.0
 
@@ -56,6 +60,8 @@ class Decision:
             "confidence": self.confidence,
             "classifier": self.classifier,
         }
+        if self.predicted_wait_ms is not None:
+            told["predicted_wait_s"] = self.predicted_wait_ms / 1000
         if self.experiment:
             told |= {"experiment": self.experiment, "arm": self.arm}
         return told
@@ -77,6 +83,7 @@ class Decision:
             *("experiment", self.experiment),
             *("arm", self.arm),
             *("conversation", self.conversation),
+            *known("predicted_wait_ms", self.predicted_wait_ms),
         ]
 
 

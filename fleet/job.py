@@ -67,6 +67,11 @@ def job_id_of(text: str) -> str | None:
     return None
 
 
+def known(field: str, value: int | None) -> tuple[str | int, ...]:
+    """A field and its value, as a record keeps them; nothing of what is not known."""
+    return () if value is None else (field, value)
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job that is to be made. See `Job` for the fields that both have."""
@@ -106,6 +111,16 @@ class NewJob:
     free: tuple[str, ...] = ()
     #: What there is of the answer already; None: it is not looked for, nor kept.
     cache: Kept | None = None
+    #: `wait`, `overflow` or `reject`; empty: as the settings say.
+    if_busy: str = ""
+    #: Every model would keep it waiting for too long, and it is to be refused then.
+    too_busy: bool = False
+    predicted_wait_ms: int | None = None
+
+    @property
+    def start_within_s(self) -> float:
+        """Seconds after which nobody is to begin it any more."""
+        return min(self.start_timeout_s or self.deadline_s, self.deadline_s)
 
     def fields(self) -> list[str | int]:
         """What the record keeps of it, beside what the script writes: field, value, …"""
@@ -120,6 +135,8 @@ class NewJob:
             *("keep_s", self.keep_s),
             *(("budget_usd", self.budget_usd) if self.budget_usd else ()),
             *(("paid_calls", self.paid_calls) if self.paid_calls else ()),
+            *(("if_busy", self.if_busy) if self.if_busy else ()),
+            *known("predicted_wait_ms", self.predicted_wait_ms),
         ]
 
 
@@ -230,13 +247,17 @@ class Job:
     paid_calls: int | None = None
     #: Where the answer came from instead of a model: `hit`, `semantic` or `shared`; empty: a model.
     cache: str = ""
-    #: Milliseconds that it was expected to wait, when it was posted.
+    #: Milliseconds that it was expected to wait: when it was posted (the 202 says that one), and
+    #: from then on, more exactly, when the router had chosen its model. None: not known.
     predicted_wait_ms: int | None = None
     #: The cache's entry for its answer; empty: it is neither looked for there, nor kept.
     cache_key: str = ""
     #: Where `cache` is `semantic`: the job whose answer it got, and how near their questions are.
     similar_to: str = ""
     similarity: float | None = None
+    #: `wait`, `overflow` or `reject`, where its model would keep it waiting; empty: as the
+    #: settings say.
+    if_busy: str = ""
     error: dict[str, Any] | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     #: What the caller has said of it: `{route, rating, comment}`.
@@ -300,6 +321,7 @@ _WORDS = (
     "cache",
     "cache_key",
     "caller",
+    "if_busy",
     "model",
     "route",
     "classifier",

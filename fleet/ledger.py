@@ -43,6 +43,7 @@ from fleet.names import (
     HOLDS,
     JOBS_PREFIX,
     LIVE_PREFIX,
+    MIX,
     PACE,
     ROUTER_QUEUE,
     WEBHOOKS_FAILED,
@@ -128,8 +129,6 @@ _ROUTED = {1: Routed.DONE, 0: Routed.LATE, -1: Routed.LATE, -2: Routed.FULL}
 class Created:
     """What became of a post."""
 
-    #: Jobs ahead of it in the router's line.
-    ahead: int = 0
     #: Where its answer comes from instead of a model; see `Job.cache`.
     cache: str = ""
     #: The stored idempotency value of an earlier post; the job is that one then.
@@ -140,6 +139,8 @@ class Created:
     full: int = 0
     #: Webhooks of the caller that are not delivered: as many as it may have. Nothing was made then.
     untold: int = 0
+    #: Whether it was to be refused because every model is too busy. Nothing was made then.
+    too_busy: bool = False
     #: Of what the caller has too little now (`requests`, `tokens`, `money`, `calls`), and the
     #: seconds until it will have enough. Nothing was made then.
     short: str = ""
@@ -150,7 +151,7 @@ class Created:
     @property
     def refused(self) -> bool:
         """Whether nothing was made, and nothing found."""
-        return bool(self.too_many or self.full or self.untold or self.short)
+        return bool(self.too_many or self.full or self.untold or self.too_busy or self.short)
 
 
 #: What `lua/create.lua` and `lua/charge.lua` say there is too little of.
@@ -229,6 +230,8 @@ class Ledger(Records):
         if done in _OF_THE_DAY:
             wait_s = self._zone.left_s(result)
             return Created(short=_SHORT[done], wait_s=wait_s, left=allowance)
+        if done == -8:
+            return Created(too_busy=True, left=allowance)
         if done in _SHORT:
             return Created(short=_SHORT[done], wait_s=result / 1000, left=allowance)
         if not done:
@@ -237,7 +240,7 @@ class Ledger(Records):
             return Created(existing=result, left=allowance, cache=cache)
         if not cache:
             await self._dispatcher.sent(outgoing)
-        return Created(ahead=result, left=allowance, cache=cache)
+        return Created(left=allowance, cache=cache)
 
     def _order(self, new: NewJob, idempotency: str, outgoing: Outgoing) -> dict[str, Any]:
         """What `lua/create.lua` is told of a new job beside what the record keeps."""
@@ -265,6 +268,7 @@ class Ledger(Records):
             "offset_ms": self._zone.offset_ms(time.time() * 1000),
             "free": json.dumps(new.free) if new.free else "",
             "webhooks": self._settings.webhooks.pending if new.webhook else 0,
+            "too_busy": new.too_busy,
         }
 
     def _kept(self, kept: Kept) -> dict[str, Any]:
@@ -373,6 +377,7 @@ class Ledger(Records):
                     waiting_key(outgoing.queue),
                     DECISIONS,
                     conversation_key(decided.conversation),
+                    MIX,
                 ],
                 [
                     live_channel(job.id),

@@ -17,9 +17,11 @@ fleet:webhooks:failed    zset    permanent; jobs whose webhook was given up, the
 fleet:webhooks:secret    string  permanent; what signing secrets are derived from, if none is set
 fleet:waiting:{q}        zset    permanent; the jobs that wait in a queue, as they will be served
 fleet:waiting:{q}:turns  hash    permanent; gone when nobody waits there
+fleet:waiting:{q}:running zset   `[store] retention_s` after a claim; the jobs that its workers have
 fleet:claim:{c}          string  a minute; which job a claim has got
 fleet:generations:{s}    set     `[store] retention_s` after a claim; what a server keeps for us
-fleet:pace               hash    permanent; milliseconds that a job of each model takes
+fleet:pace               hash    permanent; what a job of each model takes: mean, variance, count
+fleet:mix                hash    permanent; how the last decisions spread: asked:model, count
 fleet:conversation:{c}   hash    `[router] conversation_s` after its last decision or answer
 fleet:decisions          stream  permanent; trimmed to `[router] log_size`
 fleet:feedback           stream  permanent; trimmed to `EXAMPLES_MOST`
@@ -56,6 +58,7 @@ ROUTER_QUEUE: Final = "router"
 WEBHOOKS_QUEUE: Final = "webhooks"
 
 JOBS_PREFIX: Final = "fleet:job:"
+NODES_PREFIX: Final = "fleet:node:"
 LIVE_PREFIX: Final = "fleet:live:"
 CANCELS_CHANNEL: Final = "fleet:cancels"
 BREAKERS_CHANNEL: Final = "fleet:breakers"
@@ -65,6 +68,7 @@ WEBHOOKS_LOAD: Final = f"{DUE_WEBHOOKS}:load"
 WEBHOOKS_FAILED: Final = "fleet:webhooks:failed"
 WEBHOOKS_SECRET: Final = "fleet:webhooks:secret"
 PACE: Final = "fleet:pace"
+MIX: Final = "fleet:mix"
 #: What was decided and what came of it, in entries `k` (kind) and `d` (JSON): see `fleet/rows.py`.
 DECISIONS: Final = "fleet:decisions"
 #: Texts with the route that a caller says they need.
@@ -128,7 +132,7 @@ def conversation_key(handle: str) -> str:
 
 def node_key(node: str) -> str:
     """String with one process's last report about itself, as JSON."""
-    return f"fleet:node:{node}"
+    return f"{NODES_PREFIX}{node}"
 
 
 def waiting_key(queue: str) -> str:

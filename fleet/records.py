@@ -14,7 +14,6 @@ from fleet.line import Line
 from fleet.names import (
     DUE,
     NEVER_THERE,
-    PACE,
     conversation_key,
     job_key,
     jobs_index,
@@ -132,12 +131,6 @@ class Records:
         async with store_errors():
             last = first + count - 1
             return list(await self.line.call("ZRANGE", waiting_key(queue), first, last))
-
-    async def paces(self) -> dict[str, float]:
-        """Seconds that a job of each model takes, as seen lately."""
-        async with store_errors():
-            raw = pairs(await self.line.call("HGETALL", PACE))
-        return {model: int(ms) / 1000 for model, ms in raw.items()}
 
     async def unended_jobs(self, caller: str) -> int:
         """How many jobs of a caller have not ended."""

@@ -19,6 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from fleet.overflow import IfBusy
+
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 
@@ -192,6 +194,8 @@ class JobRequest(Sampling):
     start_timeout_s: Annotated[float, Field(gt=0)] | None = None
     #: Whether the job goes on when the reader of its stream goes away.
     on_disconnect: Literal["continue", "cancel"] = "continue"
+    #: What becomes of it if its model would keep it waiting; None: as the settings say.
+    if_busy: IfBusy | None = None
     metadata: dict[str, str] = {}
     #: The caller's own name of the conversation, the same for each of its turns.
     conversation_id: str | None = None

@@ -54,6 +54,8 @@ class Script:
 
 
 CREATE = Script("create", "sharing", "money", when_full=False)
+STAND = Script("stand")
+LOOK = Script("look")
 TAKE = Script("take", "sharing")
 ROUTE = Script("route", "sharing")
 ANSWER_AGAIN = Script("answer_again", "sharing")

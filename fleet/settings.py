@@ -31,6 +31,7 @@ from fleet.catalogue import Catalogue, Model, Strict
 from fleet.comparison import Reference, Report, reference
 from fleet.errors import ConfigError
 from fleet.mistakes import explain
+from fleet.overflow import Overflow
 from fleet.routing import Router
 from fleet.spend.settings import Spend
 from fleet.webhooks.settings import Webhooks
@@ -212,6 +213,7 @@ class Settings(BaseSettings):
     fallback: Fallback = Fallback()
     breaker: Breaker = Breaker()
     spend: Spend = Spend()
+    overflow: Overflow = Overflow()
     router: Router = Router()
     cache: Cache = Cache()
     webhooks: Webhooks = Webhooks()
@@ -279,6 +281,8 @@ class Settings(BaseSettings):
     def _named_routes(self) -> Iterator[tuple[str, str]]:
         for own in self.router.routes:
             yield "router.routes", own.name
+        for route in self.overflow.routes:
+            yield "overflow.routes", route
         for experiment in self.router.experiments:
             for arm in experiment.arms:
                 for route in arm.instead.values():

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -65,12 +65,17 @@ class Decider:
         return bool(job.conversation_id) or "assistant" in roles or roles.count("user") > 1
 
     async def decide(
-        self, job: Job, memory: Memory | None = None, standing: Standing | None = None
+        self,
+        job: Job,
+        memory: Memory | None = None,
+        standing: Callable[[], Standing] = Standing,
     ) -> Decision:
-        """The decision for a job.
+        """The decision for a job. `standing` is asked when the words have been read: that may
+        take a while, and others are sent meanwhile.
 
         Raises:
             InvalidRequest: the caller named a model that is unknown or disabled.
+            TooBusy: the model would keep it waiting for longer than it is to.
             ConfigError: no model is enabled.
         """
         began = time.perf_counter()
@@ -83,7 +88,15 @@ class Decider:
             verdict = await self._classify(drawn, seen.conversation)
         catalogue = self._settings.catalogue.only(job.allowed)
         seen = await self._counted(seen, job.request, catalogue)
-        setting = Setting(catalogue, self.manner(drawn), memory, standing or Standing())
+        setting = Setting(
+            catalogue,
+            self.manner(drawn),
+            memory,
+            standing(),
+            self._settings.overflow,
+            job.if_busy,
+            (job.start_by - job.created_at) / 1000 if job.start_by else None,
+        )
         decision = policy.decide(seen, verdict, setting)
         return replace(
             decision,

@@ -7,7 +7,8 @@ The first rule that speaks decides the route:
 3. the request brings tools, or ends with what a tool answered;
 4. the classifier's verdict, heard in its conversation; unsure ones go to the capable middle.
 
-Then the plan is put in order, and the models that cannot hold the conversation leave it.
+Then the plan is put in order, and the models that cannot hold the conversation leave it. Where
+its first model would keep the job waiting for too long, another one may go first (`overflow`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,9 +17,11 @@ from dataclasses import dataclass, field, replace
 from fleet.catalogue import DOMAINS, Catalogue, Model
 from fleet.decision import Decision, Memory
 from fleet.errors import ConfigError, InvalidRequest
+from fleet.overflow import Overflow
 from fleet.tokens import estimate_tokens
 from router.asks import asked_maker
 from router.holding import hold
+from router.overflow import eased
 from router.plan import Standing, Wish, order
 from router.signals import Signals
 from router.verdict import Verdict
@@ -49,6 +52,10 @@ class Setting:
     manner: Manner = field(default_factory=Manner)
     memory: Memory | None = None
     standing: Standing = field(default_factory=Standing)
+    overflow: Overflow = field(default_factory=Overflow)
+    #: What the job itself says of waiting, and how long it may; see `Patience.of`.
+    if_busy: str = ""
+    start_within_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ def decide(signals: Signals, verdict: Verdict | None, setting: Setting) -> Decis
 
     Raises:
         InvalidRequest: the caller named a model that is unknown or disabled.
+        TooBusy: the model would keep it waiting for longer than it is to.
         ConfigError: no model is enabled.
     """
     catalogue = setting.catalogue
@@ -82,14 +90,17 @@ def decide(signals: Signals, verdict: Verdict | None, setting: Setting) -> Decis
     cached = setting.memory.model if setting.memory else ""
     wish = Wish(choice.route, choice.named, cached)
     models, notes = order(wish, signals, catalogue, setting.standing)
+    models, moved = _eased(models, choice, setting)
+    wait = setting.standing.waits.get(models[0].name)
     decision = Decision(
         route=choice.route,
         model=models[0].name,
         plan=tuple(model.name for model in models),
-        reasons=(*choice.reasons, *notes),
+        reasons=(*choice.reasons, *notes, *((moved,) if moved else ())),
         confidence=round(choice.confidence, 4),
         classifier=choice.classifier,
         held=choice.held,
+        predicted_wait_ms=None if wait is None else round(wait * 1000),
     )
     if verdict is None:
         return decision
@@ -100,6 +111,16 @@ def decide(signals: Signals, verdict: Verdict | None, setting: Setting) -> Decis
         scores=verdict.scores,
         domain=verdict.domain,
     )
+
+
+def _eased(
+    models: tuple[Model, ...], choice: _Choice, setting: Setting
+) -> tuple[tuple[Model, ...], str]:
+    """Who named a model gets that one, unless the job itself says otherwise."""
+    patience = setting.overflow.for_route(choice.route).of(setting.if_busy, setting.start_within_s)
+    if choice.named and patience.if_busy == "overflow" and not setting.if_busy:
+        return models, ""
+    return eased(models, patience, setting.standing)
 
 
 def _choose(signals: Signals, verdict: Verdict, setting: Setting) -> _Choice:

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 from fleet.cache.similar import SimilarQuestions
-from fleet.decision import Decision
+from fleet.decision import Decision, Memory
 from fleet.dispatch import Dispatcher
 from fleet.errors import FleetError, FleetFault, QueueFull
 from fleet.insist import insist
@@ -72,7 +72,11 @@ class Router:
             log.exception("job %s: deciding broke", job.id)
             await self._fail(job.id, FleetFault("The router met an error; see its log."))
         else:
-            await self._go_on(job, decision)
+            self._watch.decided(decision.model)
+            try:
+                await self._go_on(job, decision)
+            finally:
+                self._watch.written(decision.model)
 
     async def _go_on(self, job: Job, decision: Decision) -> None:
         if await self._similar.answer(job, decision):
@@ -102,11 +106,14 @@ class Router:
         await insist(lambda: self._ledger.fail(job_id, error.as_dict()))
 
     async def _decide(self, job: Job) -> Decision:
-        memory = None
-        if self._decider.remembers(job):
-            handle = self._decider.handle(job)
-            memory = await insist(lambda: self._ledger.conversation(handle))
-        return await self._decider.decide(job, memory, self._watch.standing)
+        memory, standing = await asyncio.gather(self._memory(job), self._watch.for_job(job))
+        return await self._decider.decide(job, memory, standing)
+
+    async def _memory(self, job: Job) -> Memory | None:
+        if not self._decider.remembers(job):
+            return None
+        handle = self._decider.handle(job)
+        return await insist(lambda: self._ledger.conversation(handle))
 
     async def ask_shadows(self) -> None:
         """Off the hot path: one job after the other; what comes too fast is left out."""

@@ -1,16 +1,21 @@
-"""How the fleet stands, looked up every now and then: who lives, how long one would wait."""
+"""How the fleet stands: who lives, and how long one job would wait for each model."""
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from fleet.breaker.reports import loading, shut
 from fleet.errors import StoreUnavailable
+from fleet.job import Job
 from fleet.ledger import Ledger
+from fleet.outlook import Outlook
 from fleet.process import living_nodes
 from fleet.settings import Settings
 from fleet.spend.book import Book
 from fleet.spend.sheet import ALL, of_model, used_up
+from fleet.waits import View
 from router.plan import Standing
 
 log = logging.getLogger(__name__)
@@ -20,7 +25,7 @@ EVERY_S = 1.0
 
 
 class Watch:
-    """Keeps `standing` fresh while it runs."""
+    """Keeps `standing` fresh while it runs; who waits is looked up for each job."""
 
     def __init__(self, ledger: Ledger, settings: Settings) -> None:
         self.standing = Standing()
@@ -30,6 +35,11 @@ class Watch:
         self._ledger = ledger
         self._catalogue = settings.catalogue
         self._book, self._spend = Book(ledger.line, settings), settings.spend
+        self._outlook = Outlook(ledger.line)
+        #: Jobs that this process has decided to send to each model, and those of them that stand
+        #: in its line by now: the others are what a view does not see yet.
+        self._decided: Counter[str] = Counter()
+        self._written: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""
@@ -44,21 +54,10 @@ class Watch:
             await asyncio.sleep(EVERY_S)
 
     async def _look(self) -> Standing:
-        models = self._catalogue.enabled
-        slots: dict[str, int] = {}
         nodes = await living_nodes(self._ledger)
-        for node in nodes:
-            name, count = node.get("model"), node.get("slots")
-            if isinstance(name, str) and isinstance(count, int):
-                slots[name] = slots.get(name, 0) + count
-        waiting = await self._ledger.jobs_waiting([model.queue for model in models])
-        paces = await self._ledger.paces()
-        waits = {
-            model.name: jobs * paces.get(model.name, 0.0) / max(1, slots.get(model.name, 1))
-            for model, jobs in zip(models, waiting, strict=True)
-        }
+        alive = frozenset(n["model"] for n in nodes if isinstance(n.get("model"), str))
         self.broken, self.loading = shut(nodes), loading(nodes)
-        return Standing(frozenset(slots), waits, await self._used_up() | self.broken)
+        return Standing(alive, shut=await self._used_up() | self.broken)
 
     async def _used_up(self) -> dict[str, str]:
         """The models of which no call may be made any more today."""
@@ -67,3 +66,32 @@ class Watch:
             return {}
         today = await self._book.today(ALL, *scopes)
         return used_up(today.sheet, self._catalogue, self._spend)
+
+    async def for_job(self, job: Job) -> Callable[[], Standing]:
+        """What gives the standing for one job, counting those that were sent since this call."""
+        written = Counter(self._written)
+        models = self._catalogue.only(job.allowed).enabled
+        try:
+            view = await self._outlook.view(job.id, job.priority, job.caller, models)
+        except StoreUnavailable:
+            return lambda: self.standing
+        except Exception:  # an odd report must keep no job from its plan
+            log.exception("job %s: how long it would wait cannot be told", job.id)
+            return lambda: self.standing
+        view = replace(view, undecided=0)  # this one is being decided
+        return lambda: replace(self.standing, waits=self._waits(view, written))
+
+    def _waits(self, view: View, written: Counter[str]) -> dict[str, float]:
+        waits = {
+            model: view.wait_s(model, self._decided[model] - written[model])
+            for model in view.places
+        }
+        return {model: wait for model, wait in waits.items() if wait is not None}
+
+    def decided(self, model: str) -> None:
+        """A job will be sent to that model, by this process."""
+        self._decided[model] += 1
+
+    def written(self, model: str) -> None:
+        """That job stands in line, or went elsewhere."""
+        self._written[model] += 1

@@ -157,6 +157,6 @@ def _predictions(outcomes: Iterable[Outcome]) -> Predictions:
         abs(o.predicted_wait_ms - o.wait_ms) / o.wait_ms
         for o in outcomes
         if o.predicted_wait_ms is not None and o.wait_ms is not None
-        if o.wait_ms >= SHORTEST_WAIT_MS
+        if o.wait_ms >= SHORTEST_WAIT_MS and not o.cache
     ]
     return Predictions(len(errors), median(errors) if errors else None)

@@ -292,11 +292,11 @@ class Model:
             return Created(too_many=self.load(caller))
         if self.leader(kept, priority):
             return Created(cache="shared")
-        ahead = len(self.line(ROUTER_QUEUE))
-        shortest = max(ahead, min(len(self.line(model)) for model in candidates))
-        if ahead >= QUEUE_JOBS:
-            return Created(full=ahead)
-        return Created(full=shortest) if shortest >= QUEUE_JOBS else Created(ahead=ahead)
+        undecided = len(self.line(ROUTER_QUEUE))
+        shortest = max(undecided, min(len(self.line(model)) for model in candidates))
+        if undecided >= QUEUE_JOBS:
+            return Created(full=undecided)
+        return Created(full=shortest) if shortest >= QUEUE_JOBS else Created()
 
     def source(self, kept: Kept | None) -> Known | None:
         """The job that has the answer, if it is still the one that was found."""

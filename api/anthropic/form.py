@@ -9,6 +9,7 @@ from api.anthropic.tools import Choice, Tool, chosen, functions
 from api.anthropic.turns import Turn, Words, messages
 from api.nulls import NullIsNotGiven
 from fleet.errors import InvalidRequest
+from fleet.overflow import IfBusy
 from fleet.request import Bounded, JobRequest, Share, Webhook
 
 #: Fields without a meaning here whose loss nobody notices.
@@ -69,6 +70,7 @@ class MessagesRequest(NullIsNotGiven):
     start_timeout_s: float | None = None
     conversation_id: str | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
+    if_busy: IfBusy | None = None
     webhook: Webhook | None = None
     cache: bool = True
 
@@ -107,6 +109,7 @@ class MessagesRequest(NullIsNotGiven):
             "priority": self.priority,
             "deadline_s": self.deadline_s,
             "start_timeout_s": self.start_timeout_s,
+            "if_busy": self.if_busy,
             "conversation_id": self.conversation_id,
             "webhook": self.webhook,
             "cache": self.cache,

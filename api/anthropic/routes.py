@@ -11,7 +11,7 @@ from api.anthropic.wire import MessagesWire
 from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
-from api.heads import FromCache, IdempotencyKey, OnDisconnect, cancels, on_gone
+from api.heads import FromCache, IdempotencyKey, OnDisconnect, WhenBusy, cancels, on_gone
 from api.ignored import naming
 from api.posting import check_name, post
 from api.sse import EventStream, OnGone
@@ -31,6 +31,7 @@ async def create_message(
     idempotency_key: IdempotencyKey = None,
     on_disconnect: OnDisconnect = None,
     from_cache: FromCache = None,
+    if_busy: WhenBusy = None,
 ) -> Response:
     """Make a job of the messages and answer as Anthropic does.
 
@@ -38,7 +39,10 @@ async def create_message(
     """
     request = asked.job()
     posted = await post(
-        fleet, caller, request, idempotency_key, api="messages", from_cache=from_cache
+        *(fleet, caller, request, idempotency_key),
+        api="messages",
+        from_cache=from_cache,
+        if_busy=if_busy,
     )
     headers = posted.headers | naming(asked.ignored)
     ends = cancels(asked.on_disconnect, on_disconnect, idempotency_key)

@@ -10,7 +10,7 @@ from api import views
 from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
-from api.heads import FromCache, IdempotencyKey, OnDisconnect, cancels, on_gone
+from api.heads import FromCache, IdempotencyKey, OnDisconnect, WhenBusy, cancels, on_gone
 from api.ignored import naming
 from api.lookup import awaited
 from api.openai.chat_form import ChatRequest
@@ -38,9 +38,15 @@ async def create_completion(
     idempotency_key: IdempotencyKey = None,
     on_disconnect: OnDisconnect = None,
     from_cache: FromCache = None,
+    if_busy: WhenBusy = None,
 ) -> Response:
     """Answer, in one piece or as a stream."""
-    posted = await post(fleet, caller, request, idempotency_key, api="chat", from_cache=from_cache)
+    posted = await post(
+        *(fleet, caller, request, idempotency_key),
+        api="chat",
+        from_cache=from_cache,
+        if_busy=if_busy,
+    )
     job_id, tops = posted.job_id, request.top_logprobs or 0
     field = request.on_disconnect if "on_disconnect" in request.model_fields_set else None
     gone = on_gone(fleet, job_id, cancels(field, on_disconnect, idempotency_key))

@@ -38,6 +38,7 @@ def job_request(
         "priority": form.priority,
         "deadline_s": form.deadline_s,
         "start_timeout_s": form.start_timeout_s,
+        "if_busy": form.if_busy,
         "metadata": form.metadata or {},
         "webhook": form.webhook,
         "cache": form.cache,

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from api.nulls import NullIsNotGiven
+from fleet.overflow import IfBusy
 from fleet.request import Bounded, Sampling, Webhook
 
 LOGPROBS = "message.output_text.logprobs"
@@ -59,6 +60,7 @@ class ResponseForm(NullIsNotGiven, Sampling):
     deadline_s: Annotated[float, Field(gt=0)] | None = None
     start_timeout_s: Annotated[float, Field(gt=0)] | None = None
     on_disconnect: Literal["continue", "cancel"] | None = None
+    if_busy: IfBusy | None = None
     conversation_id: str | None = None
     webhook: Webhook | None = None
     cache: bool = True

@@ -9,7 +9,15 @@ from fastapi.responses import JSONResponse
 from api.body import described, read_as
 from api.following import following
 from api.guard import Asking
-from api.heads import FromCache, IdempotencyKey, LastEventId, OnDisconnect, cancels, on_gone
+from api.heads import (
+    FromCache,
+    IdempotencyKey,
+    LastEventId,
+    OnDisconnect,
+    WhenBusy,
+    cancels,
+    on_gone,
+)
 from api.ignored import naming
 from api.jobs import ROUTED_S
 from api.outcome import outcome
@@ -46,6 +54,7 @@ async def create_response(
     idempotency_key: IdempotencyKey = None,
     on_disconnect: OnDisconnect = None,
     from_cache: FromCache = None,
+    if_busy: WhenBusy = None,
 ) -> Response:
     """Make a response: wait for it, stream it, or let it come in the background."""
     items = await resolved(fleet, caller, items_of(form.input))
@@ -57,6 +66,7 @@ async def create_response(
         form=kept,
         keep_s=0 if form.stored else KEEP_S,
         from_cache=from_cache,
+        if_busy=if_busy,
     )
     asked = Asked(posted.job_id, request.model, request.for_model(), kept, request.metadata)
     head = posted.headers | naming(form.ignored())

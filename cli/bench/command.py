@@ -29,6 +29,9 @@ Throughput = Annotated[
 Followers = Annotated[
     int, typer.Option(min=0, help="What so many idle readers cost, instead of both ways.")
 ]
+Waits = Annotated[
+    bool, typer.Option("--waits", help="Whether predicted waits come true, instead of both ways.")
+]
 Seconds = Annotated[float, typer.Option(min=0.1, help="Length of each throughput measurement.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")]
 
@@ -50,6 +53,7 @@ def bench(
     throughput: Throughput = False,
     seconds: Seconds = 5.0,
     followers: Followers = 0,
+    waits: Waits = False,
     as_json: Json = False,
 ) -> None:
     """Measure what the fleet adds to its model server: the same load both ways, in turn."""
@@ -77,5 +81,6 @@ def bench(
         throughput=throughput,
         seconds=seconds,
         followers=followers,
+        waits=waits,
     )
     raise typer.Exit(run(wanted, as_json))

@@ -152,5 +152,7 @@ def count_errors(figures: Mapping[str, Any]) -> int:
     """All that went wrong in a whole run."""
     if crowd := figures.get("followers"):
         return int(crowd["lost"] + sum(level["errors"] for level in crowd["levels"]))
+    if figures.get("waits"):
+        return 0
     whole = sum(level["errors"] for level in figures["levels"])
     return int(whole + (figures["throughput"] or {}).get("errors", 0))

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cli import launch
+from cli.bench import waits
 from cli.bench.processes import Meter
 from cli.launch import Prepared, Wishes
 from cli.plan import Program
@@ -28,18 +29,22 @@ _ELSEWHERE = (
 
 
 @contextlib.contextmanager
-def private_fleet(upstream: str | None, slots: int, followers: int = 0) -> Iterator[Prepared]:
+def private_fleet(
+    upstream: str | None, slots: int, followers: int = 0, *, waiting: bool = False
+) -> Iterator[Prepared]:
     """Prepare a fleet in a folder that is gone afterwards; `upstream` None: with our stub.
 
-    With `followers` it also has a model whose jobs stand still, so many of them.
+    With `followers` it also has a model whose jobs stand still, so many of them; when it is
+    about `waiting`, two models and two callers.
     """
     forget_other_fleets(os.environ)
     with TemporaryDirectory(prefix="fleet-bench-") as folder:
         port = free_ports(1)[0]
         address = upstream or f"http://127.0.0.1:{port}"
         config = Path(folder, "fleet.toml")
+        text = waits.config_text(address, slots) if waiting else config_text(address, slots)
         still = still_text(address, followers) if followers else ""
-        config.write_text(config_text(address, slots) + still, encoding="utf-8")
+        config.write_text(text + still, encoding="utf-8")
         prepared = launch.prepare(Wishes(config, flower=False), Path(folder))
         yield prepared if upstream else with_stub(prepared, address, port)
 

@@ -113,3 +113,17 @@ def shown(value: float | None) -> str:
 def plus(value: float | None) -> str:
     """A difference."""
     return "–" if value is None else f"{value:+.2f}"
+
+
+def waits_table(told: Mapping[str, Any]) -> Table:
+    """What jobs were told of their waits, against what came true."""
+    table = Table(title="Predicted waits: part of the real one", box=SIMPLE_HEAD)
+    for head in ("jobs", "of these", "longest s", "202: median", "p90", "routed: median", "p90"):
+        table.add_column(head, justify="left" if head == "jobs" else "right")
+    for name, figures in told.items():
+        errors = (
+            figures[when][what] for when in ("posted", "routed") for what in ("median", "p90")
+        )
+        shown = ["-" if error is None else f"{error:.0%}" for error in errors]
+        table.add_row(name, str(figures["jobs"]), f"{figures['longest_s']:.1f}", *shown)
+    return table

@@ -11,7 +11,7 @@ import uvloop
 
 from cli import launch, runstate
 from cli.ask import INTERRUPTED
-from cli.bench import report
+from cli.bench import report, waits
 from cli.bench.crowd import Crowd, among, make_room
 from cli.bench.drive import Level, closed_loop, compare, measured, warm_up
 from cli.bench.figures import Tally, count_errors, level_figures, throughput_figures
@@ -56,6 +56,7 @@ class Wanted:
     throughput: bool
     seconds: float
     followers: int = 0
+    waits: bool = False
 
     @property
     def levels(self) -> list[Level]:
@@ -99,6 +100,10 @@ class Wanted:
             raise ConfigError("--followers needs --start --stub: their jobs must stand still")
         if self.followers and (self.throughput or self.closed):
             raise ConfigError("--followers goes neither with --throughput nor with --closed")
+        if self.waits and not self.stub:
+            raise ConfigError("--waits needs --start --stub: what its jobs take must be known")
+        if self.waits and (self.throughput or self.closed or self.followers):
+            raise ConfigError("--waits goes with no other measurement")
         if self.followers and not self.load.reply_s:
             raise ConfigError("--followers: flat-out replies of no length have no rate; set --tps")
 
@@ -124,6 +129,9 @@ def show(figures: dict[str, Any], what: str) -> None:
         for line in report.crowd_lines(crowd):
             _say(line)
         return
+    if told := figures.get("waits"):
+        out.print(report.waits_table(told))
+        return
     for level in figures["levels"]:
         out.print(report.level_table(level, what))
         _say(report.client_line(level))
@@ -144,7 +152,8 @@ def _say(line: str) -> None:
 def _with_private_fleet(wanted: Wanted) -> dict[str, Any] | None:
     if wanted.upstream:
         _refuse_silence(wanted.upstream)
-    slots = wanted.slots or max(_MANY, HEADROOM * max(wanted.streams))
+    usual = waits.SLOTS if wanted.waits else max(_MANY, HEADROOM * max(wanted.streams))
+    slots = wanted.slots or usual
     figures: dict[str, Any] = {}
 
     async def work(prepared: Prepared, supervisor: Supervisor, probes: Probes) -> int:
@@ -152,13 +161,17 @@ def _with_private_fleet(wanted: Wanted) -> dict[str, Any] | None:
         if wanted.followers:
             figures.update(await _among_followers(wanted, prepared.api_url, meter))
             return 0
+        if wanted.waits:
+            figures.update(await _waits(wanted, prepared.api_url, slots))
+            return 0
         upstream = wanted.upstream or prepared.facts.servers[MODEL].address
         fleet = Fleet(prepared.api_url, "", "auto")
         figures.update(await measure(wanted, Direct(upstream, MODEL), fleet, meter))
         return 0
 
     make_room(wanted.followers)
-    with private_fleet(wanted.upstream, slots, wanted.followers) as prepared:
+    fleet_of = private_fleet(wanted.upstream, slots, wanted.followers, waiting=wanted.waits)
+    with fleet_of as prepared:
         _note("Starting Valkey, router, worker and API …")
         _loop(launch.run(prepared, work, Announcer(quiet=True), verbose=False))
     return figures or None
@@ -198,6 +211,13 @@ async def _among_followers(wanted: Wanted, url: str, meter: Meter) -> dict[str, 
     figures = await among(fleet, crowd, wanted.followers, wanted.load, wanted.levels, meter)
     fleet.close()
     return {"machine": {"cpus": os.cpu_count()}, "followers": figures}
+
+
+async def _waits(wanted: Wanted, url: str, slots: int) -> dict[str, Any]:
+    jobs = waits.asks(wanted.requests or waits.JOBS, slots, waits.MEAN_S)
+    _note(f"{len(jobs)} jobs in {jobs[-1].at_s:.0f} s, {slots} slots for each of two models …")
+    told = waits.figures(await waits.measure(url, jobs))
+    return {"machine": {"cpus": os.cpu_count()}, "waits": told}
 
 
 async def measure(wanted: Wanted, direct: Direct, fleet: Fleet, meter: Meter) -> dict[str, Any]:

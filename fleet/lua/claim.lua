@@ -38,6 +38,8 @@ while true do
         'lease_until', text(now + ARGV[4]), 'seq', text(seq), 'begun', '1')
       redis.call('HSETNX', job, 'started_at', now_text)
       redis.call('ZADD', KEYS[2], text(math.min(now + ARGV[4], tonumber(record[5]))), id)
+      redis.call('ZADD', running_of(KEYS[1]), now_text, id)
+      redis.call('EXPIRE', running_of(KEYS[1]), ARGV[9])
       redis.call('SET', KEYS[3], id, 'EX', 60)
       if ARGV[11] == '' or not record[8] or record[8] == '' or record[7] ~= ARGV[11] then
         local fresh = ARGV[11] ~= '' and id .. '.' .. text(attempt) or ''

@@ -14,15 +14,17 @@
 --   `budget`: 10^-9 US dollars that the caller has in a day, `paid_calls`: calls that cost some, or 0;
 --   `free`: models that may answer when these are spent (JSON list), or '' if none may; `offset_ms` of the
 --   time zone whose days count;
+--   `too_busy`: refuse it, unless an earlier post has made it, or its answer comes from elsewhere;
 --   `webhooks` of one caller that are not delivered, at most; 0: this job has none;
 --   `cache`, where the answer may be given again: the `key` of its entry; `ttl_s` of an entry; `never`: routes
 --   of which none is made, as `,a,b,`; `followers` of one job, at most; the `source` that has the answer, or the `leader` that is giving
 --   it, or ''; `events`: values that tell it, which cover `seen` events of the leader's log;
 --   `ended_s`, and `decisions` with `log_size`: as where a job ends.
--- Returns {1, jobs ahead in the router's line}, {0, stored idempotency value}, and refused:
+-- Returns {1, 0}, {0, stored idempotency value}, and refused:
 -- {-1, unended jobs of the caller}, {-2, jobs in the shortest line that is full}, {-3, ms until it
 -- may make a request}, {-4, ms until it has the tokens}, {-5, now ms} when its
--- money is spent, {-6, webhooks of the caller that are not delivered}, {-7, now ms} when its calls are.
+-- money is spent, {-6, webhooks of the caller that are not delivered}, {-7, now ms} when its calls are,
+-- {-8, 0} when it is `too_busy`.
 -- Behind that stand the requests and tokens that the caller has left, and where the answer comes from
 -- (`hit`, `shared`, or ''). Who is refused is not charged. A hit needs no room and no money.
 -- A client that did not hear the answer sends the same call again.
@@ -60,6 +62,9 @@ if cache and not source then
     leader = lead
   end
 end
+if order.too_busy and not source and not leader then
+  return told(-8, 0)
+end
 local unended = tonumber(redis.call('HGET', load_of(KEYS[6]), order.caller) or 0)
 if unended >= order.caller_jobs and not source then
   return told(-1, unended)
@@ -68,9 +73,8 @@ local untold = tonumber(redis.call('HGET', load_of(webhooks_of(KEYS[6])), order.
 if order.webhooks > 0 and untold >= order.webhooks then
   return told(-6, untold)
 end
-local ahead = redis.call('ZCARD', KEYS[7])
-local shortest = ahead
-if ahead < order.queue_jobs then
+local shortest = redis.call('ZCARD', KEYS[7])
+if shortest < order.queue_jobs then
   shortest = nil
   for i = 10, #KEYS do
     local length = redis.call('ZCARD', KEYS[i])
@@ -180,4 +184,4 @@ join(KEYS[7], id, order.priority, order.caller)
 if order.message ~= '' then
   redis.call('LPUSH', KEYS[5], order.message)
 end
-return told(1, ahead)
+return told(1, 0)

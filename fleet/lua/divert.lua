@@ -17,6 +17,7 @@ if redis.call('ZCARD', KEYS[5]) >= order.room then
   return -1
 end
 leave(KEYS[6], id)
+redis.call('ZREM', running_of(KEYS[6]), id)
 local routed = {'routed', stamped(order.event)}
 local seq = write(KEYS[2], order.channel, tonumber(record[2]), routed)
 redis.call('HSET', KEYS[1], 'status', 'routed', 'seq', text(seq), 'owner', '', 'lease_until', '0',

@@ -1,6 +1,6 @@
 -- The end of a job by the attempt that ran it: last events, terminal event, record; and who has
 -- answered, for the next turn of the conversation.
--- KEYS  1 job hash   2 log stream   3 due (zset)   4 pace of each model (hash)   5 decision log (stream)
+-- KEYS  1 job hash   2 log stream   3 due (zset)   4 what a job of each model takes (hash)   5 decision log (stream)
 --       6 memory of the conversation (hash)
 -- ARGV  1 the order (JSON)   2.. kind, json, ... of the events, then field, value, ...
 -- The order: `channel`; `attempt`, and `seq` that the writer expects, as text; `status`; `ttl_s` (ended);
@@ -8,7 +8,7 @@
 --   `events`: values that the events take
 -- Returns 1 when this call (or its first try) ended the job, else 0.
 local order = cjson.decode(ARGV[1])
-local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'started_at')
+local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'waiting')
 local expected = tonumber(order.seq)
 if record[2] ~= order.attempt then
   return 0
@@ -27,14 +27,24 @@ end
 if #ARGV > 1 + order.events then
   redis.call('HSET', KEYS[1], unpack(ARGV, 2 + order.events))
 end
+local claimed = redis.call('ZSCORE', running_of(record[4]), id_of(KEYS[1]))
 close(KEYS[1], KEYS[2], KEYS[3], order.channel, expected, order.status, events, order.ttl_s, KEYS[5],
   order.log_size)
 if order.status ~= 'failed' and order.memory_s > 0 and redis.call('EXISTS', KEYS[6]) == 1 then
   redis.call('HSET', KEYS[6], 'model', order.model)
   redis.call('EXPIRE', KEYS[6], order.memory_s)
 end
--- How long a job of this model takes, in ms: a moving average over about the last ten.
-local took = now - tonumber(record[4])
-local usual = tonumber(redis.call('HGET', KEYS[4], order.model) or took)
-redis.call('HSET', KEYS[4], order.model, text(usual + (took - usual) / 10))
+-- What a job of this model takes, in ms from its claim by the worker that answered: mean and variance
+-- over about the last thirty, and how many there were. The first few weigh alike, so that the very
+-- first one is not taken for all of them. What failed says nothing of that.
+local LAST = 32
+if claimed and order.status ~= 'failed' then
+  local took = now - tonumber(claimed)
+  local known = redis.call('HGET', KEYS[4], order.model) or '0 0 0'
+  local mean, variance, count = string.match(known, '^(%S+) (%S+) (%S+)$')
+  count = count + 1
+  local weight, off = 1 / math.min(count, LAST), took - mean
+  redis.call('HSET', KEYS[4], order.model, string.format('%.1f %.1f %.0f', mean + weight * off,
+    (1 - weight) * (variance + weight * off * off), count))
+end
 return 1

@@ -13,6 +13,7 @@ if record[1] ~= 'running' or record[2] ~= ARGV[2] or record[3] ~= ARGV[3] then
 end
 local id = id_of(KEYS[1])
 leave(record[7], id) -- a worker that was only late; the reaper had put it back
+redis.call('ZREM', running_of(record[7]), id)
 local routed = {'routed', stamped(ARGV[5])}
 local seq = write(KEYS[2], ARGV[1], tonumber(ARGV[3]), routed)
 redis.call('HSET', KEYS[1], 'status', 'routed', 'seq', text(seq), 'owner', '', 'lease_until', '0',

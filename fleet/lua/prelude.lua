@@ -85,17 +85,27 @@ local function turns_of(waiting)
   return waiting .. ':turns'
 end
 
-local function join(waiting, id, priority, caller)
-  local mine = priority .. ':' .. caller
-  local seen = redis.call('HMGET', turns_of(waiting), priority, mine)
+-- The turn of a caller's next job there, and the score with which it stands in line.
+local function next_turn(waiting, priority, caller)
+  local seen = redis.call('HMGET', turns_of(waiting), priority, priority .. ':' .. caller)
   local turn = math.max(tonumber(seen[1] or 0), tonumber(seen[2] or 0) + 1)
-  redis.call('HSET', turns_of(waiting), mine, text(turn))
-  redis.call('ZADD', waiting, text(priority * ROOM + FRONT + turn), id)
+  return turn, text(priority * ROOM + FRONT + turn)
+end
+
+local function join(waiting, id, priority, caller)
+  local turn, score = next_turn(waiting, priority, caller)
+  redis.call('HSET', turns_of(waiting), priority .. ':' .. caller, text(turn))
+  redis.call('ZADD', waiting, score, id)
 end
 
 -- A job whose turn it has been already comes to the front, the oldest first.
 local function rejoin(waiting, id, priority, created_at)
   redis.call('ZADD', waiting, text(priority * ROOM + math.min(created_at, FRONT - 1)), id)
+end
+
+-- Beside a line: the jobs that its workers (or routers) have, each with the time of its claim.
+local function running_of(waiting)
+  return waiting .. ':running'
 end
 
 local function tidy(waiting)

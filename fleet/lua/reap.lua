@@ -42,6 +42,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now_text, 'LIMI
     elseif lease > now or (lease > 0 and spared_until > now) then
       again = math.min(math.max(lease, spared_until), latest)
     elseif lease > 0 and not redis.call('ZSCORE', record[8], id) then
+      redis.call('ZREM', running_of(record[8]), id)
       rejoin(record[8], id, record[6], tonumber(record[10]))
       report(id, 'wake', record[4], record[5], record[6])
     end

@@ -90,6 +90,7 @@ local function close_one(job, log, due, channel, seq, status, events, ttl_s, dec
   redis.call('ZREM', later_of(due), id)
   local caller, waiting = record[1] or '', record[2] or ''
   leave(waiting, id)
+  redis.call('ZREM', running_of(waiting), id)
   if redis.call('HINCRBY', load_of(due), caller, -1) <= 0 then
     redis.call('HDEL', load_of(due), caller)
     redis.call('HDEL', turns_of(waiting), (record[3] or '') .. ':' .. caller) -- it comes as a newcomer again

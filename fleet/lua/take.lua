@@ -29,6 +29,8 @@ while true do
     else
       redis.call('HSET', job, 'lease_until', text(now + ARGV[3]), 'takes', text((record[4] or 0) + 1))
       redis.call('ZADD', KEYS[2], text(math.min(now + ARGV[3], tonumber(record[3]))), id)
+      redis.call('ZADD', running_of(KEYS[1]), now_text, id)
+      redis.call('EXPIRE', running_of(KEYS[1]), ARGV[7])
       redis.call('SET', KEYS[3], id, 'EX', 60)
       return {record_of(ARGV[1], id)}
     end

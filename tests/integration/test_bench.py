@@ -201,3 +201,18 @@ async def test_what_a_server_did_wrong_is_told(
 ) -> None:
     sample = await Direct(liar(answer), "m").ask(stub_load(1))
     assert error in sample.error
+
+
+def test_predicted_waits_come_true_within_bounds_that_a_busy_machine_keeps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    status, said, complained = bench(
+        tmp_path, "--start", "--stub", "--waits", "--requests", "90", "--slots", "2", "--json"
+    )
+    assert status == 0, complained
+    told = json.loads(said)["waits"]
+    assert told["all"]["jobs"] == 90
+    for when in ("posted", "routed"):
+        assert told["all"][when]["predicted"] > 30
+        assert told["all"][when]["median"] < 0.5  # on an idle machine, with more jobs: about 0.2

@@ -2,8 +2,6 @@
 
 import base64
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +12,10 @@ from redis import Redis
 
 from fleet.message import encode
 from fleet.names import RUN_TASK
+from fleet.scripts import CREATE
 from tests.fakes.handle import Fake
 from tests.integration.conftest import MODEL
+from tests.relay import Relay
 from tests.stack import Stack, text_of
 from tests.support import Valkey, free_port, wait_for_line, wait_until
 
@@ -92,17 +92,26 @@ def test_a_router_that_met_an_outage_loses_no_job(stack: Stack, own_valkey: Valk
             assert stack.ended(job_id, 25)["status"] == "completed"
 
 
+@pytest.fixture
+def relay(own_valkey: Valkey) -> Iterator[Relay]:
+    with Relay(own_valkey.port) as relay:
+        yield relay
+
+
 def test_a_post_whose_answer_redis_took_to_its_grave_is_the_same_job_when_it_is_repeated(
-    stack: Stack, own_valkey: Valkey
+    stack: Stack, own_valkey: Valkey, relay: Relay
 ) -> None:
+    stack.processes["api"].terminate()
+    stack.processes["api"].wait(10)
+    stack.env["FLEET_REDIS_URL"] = own_valkey.url.replace(str(own_valkey.port), str(relay.port))
+    stack.start_api()
+    stack.wait_ready("fast")
     key = {"Idempotency-Key": "one-job-please"}
     body = {"message": "Hi [[fake n=5]]"}
     assert stack.ended(stack.post("Hi [[fake n=1]]"))["status"] == "completed"
-    os.kill(own_valkey.pid, signal.SIGSTOP)
-    try:
-        refused = stack.client.post("/v1/jobs", json=body, headers=key)
-    finally:
-        os.kill(own_valkey.pid, signal.SIGCONT)
+    relay.swallow_after = CREATE.sha.encode()
+    refused = stack.client.post("/v1/jobs", json=body, headers=key)
+    relay.swallow_after = b""
     assert refused.status_code == 503
     made = wait_until(lambda: stack.client.get("/v1/jobs").json()["jobs"][:-1], "it was made")
     own_valkey.kill()

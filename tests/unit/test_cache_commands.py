@@ -22,7 +22,9 @@ def call(tmp_path: Path) -> Call:
         pytest.skip("no embedding is installed")
     config = tmp_path / "fleet.toml"
     config.write_text(CONFIG, encoding="utf-8")
-    return lambda *words: CliRunner().invoke(app, ("cache", *words, "--config", str(config)))
+    return lambda *words: CliRunner().invoke(
+        app, ("cache", *words), env={"FLEET_CONFIG": str(config)}
+    )
 
 
 def test_a_paraphrase_matches(call: Call) -> None:

@@ -1,0 +1,67 @@
+"""Looking at what predictions of waits are made of: one round trip for each job."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Sequence
+
+from fleet import scripts
+from fleet.catalogue import Model
+from fleet.line import Line
+from fleet.names import MIX, NODES, NODES_PREFIX, PACE, ROUTER_QUEUE, waiting_key
+from fleet.records import pairs, store_errors
+from fleet.waits import Look, Pace, Place, View
+
+#: Seconds for which it is not looked again who works, and how fast.
+FRESH_S = 0.25
+
+
+class Outlook:
+    """Sees how long jobs would wait. One for each process."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._looking: asyncio.Task[Look] | None = None
+        self._looked_at = 0.0
+
+    async def view(self, job_id: str, priority: int, caller: str, models: Iterable[Model]) -> View:
+        """What a job that this caller posts now would find before it.
+
+        Raises:
+            StoreUnavailable: Redis does not answer.
+        """
+        known = list(models)
+        lines = [waiting_key(queue) for queue in (ROUTER_QUEUE, *(m.queue for m in known))]
+        async with store_errors():
+            stand = scripts.STAND(self._line, lines, [job_id, priority, caller])
+            (now, router, *found), look = await asyncio.gather(stand, self._fresh())
+        places = {
+            model.name: _place(int(now), seen) for model, seen in zip(known, found, strict=True)
+        }
+        undecided = router[0] + router[1]  # those in a router's hands will be sent before it, too
+        return View(look, places, undecided)
+
+    async def _fresh(self) -> Look:
+        now = time.monotonic()
+        if self._looking is None or now - self._looked_at >= FRESH_S:
+            self._looked_at = now
+            self._looking = asyncio.create_task(self._see(), name="look")
+        return await asyncio.shield(self._looking)
+
+    async def _see(self) -> Look:
+        return _read(*await scripts.LOOK(self._line, [NODES, PACE, MIX], [NODES_PREFIX]))
+
+
+def _place(now: int, seen: Sequence[int | str]) -> Place:
+    ahead, running, *claims = map(int, seen)
+    return Place(ahead, running, [max(0, now - at) / 1000 for at in claims])
+
+
+def _read(reports: Sequence[str], paces: Sequence[str], mix: Sequence[str]) -> Look:
+    slots: dict[str, int] = {}
+    for report in map(json.loads, reports):
+        model, count = report.get("model"), report.get("slots")
+        if isinstance(model, str) and isinstance(count, int):
+            slots[model] = slots.get(model, 0) + count
+    counts = {what: int(count) for what, count in pairs(mix).items() if ":" in what}
+    return Look(slots, {model: Pace.read(told) for model, told in pairs(paces).items()}, counts)
