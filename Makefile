@@ -1,5 +1,7 @@
 # Every target runs in the project's own environment; `uv sync --extra demo` makes it.
 RUN = uv run --extra demo
+# Two files of tests at a time; a file shares its servers.
+TWO = -n 2 --dist loadfile
 
 .PHONY: check format lint types contracts test e2e chaos chaos-long soak scorecard all wheel
 
@@ -20,7 +22,7 @@ contracts:
 	$(RUN) lint-imports
 
 test:  ## unit and integration: real Valkey, real Celery workers, fake model servers
-	$(RUN) pytest -m "not e2e and not chaos"
+	$(RUN) pytest $(TWO) -m "not e2e and not chaos"
 
 e2e:  ## `fleet up` as processes, with a real llama-server and a real small model
 	$(RUN) pytest -m e2e
@@ -38,7 +40,7 @@ scorecard:  ## the same kills against plain Celery and against the fleet
 	$(RUN) python -m tests.chaos scorecard
 
 all: lint types contracts
-	$(RUN) pytest
+	$(RUN) pytest $(TWO)
 
 wheel:  ## the built wheel in a clean environment: every command starts
 	$(RUN) python .ci/wheel.py

@@ -1,5 +1,6 @@
 """The queue `claude`: last in every plan, first when asked for, never beyond its cap."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,7 +79,9 @@ def test_only_the_worker_of_claude_imports_the_sdk() -> None:
         "import sys, router.celery, workers.celery, workers.llama, api.app, cli.main;"
         "assert not {'anthropic', 'httpx2'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    # A price of its own: no table of prices is read, which brings the SDK's HTTP client.
+    env = os.environ | {"FLEET_MODELS__CLAUDE__PRICE": '{"input": 1, "output": 1}'}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True, timeout=60)
 
 
 def test_claude_answers_when_the_local_models_fail_and_only_up_to_its_cap(
