@@ -53,6 +53,7 @@ def shown_of(job: dict[str, Any]) -> Shown:
         job["finished_at"],
         job["error"],
         tuple(job["tried"]),
+        job.get("cache", {}).get("status", ""),
     )
 
 

@@ -44,6 +44,8 @@ class Order:
     reader: str = ""
     #: Whether a webhook is to be told of its end.
     webhook: bool = False
+    #: Whether it is asked twice at once, at temperature 0: one answer may serve both.
+    doubled: bool = False
 
 
 @dataclass
@@ -73,6 +75,8 @@ class Shown(NamedTuple):
     finished_at: int | None
     error: dict[str, Any] | None = None
     tried: tuple[dict[str, Any], ...] = ()
+    #: Where its answer came from: `miss` is a model.
+    cache: str = ""
 
 
 class Stored(NamedTuple):

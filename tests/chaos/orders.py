@@ -1,7 +1,7 @@
 """What the load asks for: jobs drawn from a seed, with the answer that is right for each."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -27,6 +27,8 @@ class Mix:
     erratic: float = 0.3
     #: Those whose end a webhook is told.
     webhooks: float = 0.3
+    #: Those that somebody asks once more at once: one answer serves both, or each its own.
+    doubled: float = 0.15
 
 
 def words(count: int) -> str:
@@ -39,8 +41,37 @@ def orders(seed: int, mix: Mix) -> Iterator[Order]:
     rng = Random(f"orders {seed}")
     number = 0
     while True:
-        yield _order(f"chaos-{seed}-{number}", number, rng, mix)
+        order = _order(f"chaos-{seed}-{number}", number, rng, mix)
         number += 1
+        if rng.random() >= mix.doubled:
+            yield order
+            continue
+        order.body["temperature"] = 0  # else no answer is given twice
+        yield replace(order, doubled=True)
+        yield _again(f"chaos-{seed}-{number}", number, order, rng, mix)
+        number += 1
+
+
+def _again(key: str, number: int, order: Order, rng: Random, mix: Mix) -> Order:
+    """The same question by somebody who has more time, and does not cancel."""
+    body = order.body | {"priority": rng.choice(PRIORITIES), "metadata": {"key": key}}
+    body.pop("deadline_s", None)
+    return Order(
+        number,
+        key,
+        body,
+        order.text,
+        mix.deadline_s,
+        capped=order.capped,
+        reader=_reader(rng, mix),
+        webhook=rng.random() < mix.webhooks,
+        doubled=True,
+    )
+
+
+def _reader(rng: Random, mix: Mix) -> str:
+    weights = (mix.steady, mix.erratic, 1 - mix.steady - mix.erratic)
+    return rng.choices(("steady", "erratic", ""), weights)[0]
 
 
 def _order(key: str, number: int, rng: Random, mix: Mix) -> Order:
@@ -61,9 +92,6 @@ def _order(key: str, number: int, rng: Random, mix: Mix) -> Order:
         **({"deadline_s": rng.choice((0.5, 1.0, 2.0))} if hurried else {}),
         **({"max_tokens": length} if capped else {}),
     }
-    reader = rng.choices(
-        ("steady", "erratic", ""), (mix.steady, mix.erratic, 1 - mix.steady - mix.erratic)
-    )
     return Order(
         number,
         key,
@@ -73,6 +101,6 @@ def _order(key: str, number: int, rng: Random, mix: Mix) -> Order:
         hurried,
         capped,
         rng.uniform(0, 1.5) if cancelled else None,
-        reader[0],
+        _reader(rng, mix),
         webhook=rng.random() < mix.webhooks,
     )

@@ -22,6 +22,7 @@ def text(outcome: Outcome) -> str:
         f"  ends      {_counts(ends(history))}",
         f"  faults    {_counts(Counter(fault.name for fault in history.faults))}",
         f"  attempts  {_counts(attempts(history))}",
+        f"  answers   {_counts(answers(history))}",
         f"  readers   {len(readers)} with {sum(len(r.seen) for r in readers)} events, "
         f"{sum(r.comebacks for r in readers)} comebacks",
         f"  load      {outcome.retries} requests sent again; the harness itself stalled "
@@ -56,6 +57,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "jobs": len(history.jobs),
         "ends": ends(history),
         "attempts": attempts(history),
+        "answers": answers(history),
         "retries": outcome.retries,
         "faults": [asdict(fault) for fault in history.faults],
         "restarts": [asdict(one) for one in outcome.exits],
@@ -72,6 +74,11 @@ def ends(history: History) -> Counter[str]:
 def attempts(history: History) -> Counter[str]:
     """How many jobs took how many attempts."""
     return Counter(str(job.shown.attempt if job.shown else "?") for job in history.jobs)
+
+
+def answers(history: History) -> Counter[str]:
+    """How many answers came from where: `miss` is a model."""
+    return Counter(job.shown.cache if job.shown else "?" for job in history.jobs)
 
 
 def _counts(counter: Counter[str]) -> str:

@@ -185,8 +185,12 @@ def _log_text(job: Job, log: Sequence[Entry], shown: Shown, _: History) -> Itera
     return wrong_text(job.order, shown.status, folded(log))
 
 
-def _attempts(_: Job, log: Sequence[Entry], shown: Shown, history: History) -> Iterator[str]:
-    """Attempts only grow; those that were not handed over in good order are bounded."""
+def _attempts(job: Job, log: Sequence[Entry], shown: Shown, history: History) -> Iterator[str]:
+    """Attempts only grow; those that were not handed over in good order are bounded. Who shares
+    an answer reads of the attempts of the job that gives it.
+    """
+    if job.order.doubled:
+        return
     numbers = [entry.data["attempt"] for entry in log if entry.kind == "started"]
     handed_over = max(0, sum(entry.kind == "routed" for entry in log) - 1)
     if numbers != sorted(set(numbers)) or (numbers and numbers[-1] > shown.attempt):
@@ -195,8 +199,12 @@ def _attempts(_: Job, log: Sequence[Entry], shown: Shown, history: History) -> I
         yield f"{shown.attempt} attempts, {handed_over} of them handed over"
 
 
-def _repeats(_: Job, log: Sequence[Entry], __: Shown, history: History) -> Iterator[str]:
-    """Every attempt after the first one has a fault between the two starts."""
+def _repeats(job: Job, log: Sequence[Entry], __: Shown, history: History) -> Iterator[str]:
+    """Every attempt after the first one has a fault between the two starts, or went on from an
+    answer that was shared.
+    """
+    if job.order.doubled:
+        return
     starts = [entry for entry in log if entry.kind == "started"]
     for before, after in pairwise(starts):
         since, until = before.data["at"] / 1000 - SLACK_S, after.data["at"] / 1000 + SLACK_S
