@@ -268,6 +268,7 @@ class Ledger(Records):
             "offset_ms": self._zone.offset_ms(time.time() * 1000),
             "free": json.dumps(new.free) if new.free else "",
             "webhooks": self._settings.webhooks.pending if new.webhook else 0,
+            "if_busy": new.if_busy,
             "too_busy": new.too_busy,
         }
 
