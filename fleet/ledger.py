@@ -765,7 +765,7 @@ class Ledger(Records):
         """Keep the lease of a job that this process runs, and what it has set aside: the hold of
         that id, for so long (see `fleet.spend.book`).
         """
-        holds = (HOLDS,) if hold else ()
+        holds = (HOLDS, BOOK_PREFIX) if hold else ()
         async with store_errors():
             kept = await scripts.RENEW(
                 self.line,
