@@ -169,6 +169,7 @@ if leader then
   end
   redis.call('HSET', KEYS[1], 'seq', text(seq), 'cache', 'shared', 'leader', id_of(leader),
     unpack(copied(leader, STANDING)))
+  redis.call('HDEL', KEYS[1], 'predicted_wait_ms') -- of a line in which it does not stand
   local begun = redis.call('HMGET', KEYS[1], 'begun', 'streamed')
   if begun[2] == '1' then
     redis.call('HSET', KEYS[1], 'first_token_at', now_text)

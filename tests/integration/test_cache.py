@@ -307,6 +307,8 @@ def test_who_comes_late_hears_at_once_what_was_said(fleet: Fleet) -> None:
                 break
     reply = post(fleet, text)
     assert reply.headers["x-fleet-cache"] == "shared"
+    assert reply.json()["predicted_wait_s"] is None
+    assert fleet.stack.job(reply.json()["id"])["predicted_wait_s"] is None
     events = fleet.stack.events(reply.json()["id"])
     assert text_of(events) == text_of(fleet.stack.events(leader))
     first = next(data for _, kind, data in events if kind == "token")
