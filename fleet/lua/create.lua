@@ -49,17 +49,20 @@ end
 local source = cache and cache.source ~= '' and redis.call('GET', cache.key) == cache.source
   and redis.call('EXISTS', neighbour(KEYS[1], cache.source)) == 1 and neighbour(KEYS[1], cache.source)
 -- A job is followed by those that would not come before it, nor go elsewhere where it waits, as long
--- as few enough do and what they have missed is soon told.
+-- as few enough do and what they have missed is soon told. Where keys share answers, none follows another
+-- one's job that may spend only so much: it would fail for what is not its own.
 local TOLD_MOST = 500
 local leader, seen
 if cache and not source then
   local flight = redis.call('GET', flight_of(cache.key))
   local lead = flight and neighbour(KEYS[1], flight)
-  local record = lead and redis.call('HMGET', lead, 'status', 'priority', 'followers', 'seq', 'if_busy') or {}
+  local record = lead and redis.call('HMGET', lead, 'status', 'priority', 'followers', 'seq', 'if_busy',
+    'caller', 'budget_usd', 'paid_calls') or {}
   seen = flight == cache.leader and cache.seen or 0
   if record[1] and not TERMINAL[record[1]] and tonumber(record[3] or 0) < cache.followers
     and (record[1] == 'running'
       or (tonumber(record[2]) <= order.priority and (record[5] or '') == order.if_busy))
+    and (record[6] == order.caller or not (record[7] or record[8]))
     and tonumber(record[4]) - seen <= TOLD_MOST then
     leader = lead
   end

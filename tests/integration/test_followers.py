@@ -29,8 +29,9 @@ async def posted(ledger: Ledger, **how: Any) -> tuple[str, str]:
     """A job that asks the one question; its id, and where its answer comes from."""
     job_id = new_job_id()
     request = {"messages": [{"role": "user", "content": "hi"}], "temperature": 0}
-    fields: dict[str, Any] = {"candidates": ["fast"], "deadline_s": 60, "cache": KEPT, **how}
-    created = await ledger.create(NewJob(job_id, request, "local", **fields))
+    usual = {"caller": "local", "candidates": ["fast"], "deadline_s": 60, "cache": KEPT}
+    fields: dict[str, Any] = usual | how
+    created = await ledger.create(NewJob(job_id, request, **fields))
     assert not created.refused
     return job_id, created.cache
 
@@ -67,6 +68,16 @@ async def test_who_is_being_answered_is_followed_whatever_it_would_have_done(
     assert await ledger.route(await taken(ledger, leader), DECISION) is Routed.DONE
     assert await ledger.claim("fast", "a", name())
     assert (await posted(ledger, if_busy="reject"))[1] == "shared"
+
+
+@pytest.mark.parametrize("limit", [{"paid_calls": 1}, {"budget_usd": 1.0}])
+async def test_what_a_key_may_spend_is_no_matter_of_anothers_job(
+    ledger: Ledger, limit: dict[str, Any]
+) -> None:
+    await posted(ledger, caller="poor", **limit)
+    assert (await posted(ledger, caller="poor", **limit))[1] == "shared"
+    assert (await posted(ledger, caller="rich"))[1] == ""
+    assert (await posted(ledger, caller="poor", **limit))[1] == "shared"
 
 
 @pytest.mark.parametrize("followers", [1, 2])
