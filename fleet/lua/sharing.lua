@@ -161,10 +161,14 @@ local function close(job, log, due, channel, seq, status, events, ttl_s, decisio
     return regroup(job, due, channel, was, leads), was.status == 'queued' and '' or was.model
   end
   local ids, fields = redis.call('LRANGE', followers_of(job), 0, -1), copied(job, {'usage', 'error', 'tried'})
+  local streamed = redis.call('HGET', job, 'streamed') == '1'
   redis.call('DEL', followers_of(job))
   for _, id in ipairs(ids) do
     local follower = neighbour(job, id)
     redis.call('HSET', follower, 'cost_usd', '0', unpack(fields))
+    if streamed then -- also where the answer comes with its end
+      redis.call('HSETNX', follower, 'first_token_at', now_text)
+    end
     close_one(follower, follower .. ':log', due, neighbour(channel, id), tonumber(redis.call('HGET', follower, 'seq')),
       status, events, ttl_s, decisions, most)
   end

@@ -177,6 +177,7 @@ async def test_who_asks_the_same_at_that_moment_gets_it_too(ledger: Ledger) -> N
     shown = await ledger.load(follower)
     assert shown is not None
     assert (shown.status, shown.model, shown.route) == (Status.COMPLETED, "fast", "fast")
+    assert shown.first_token_at == shown.finished_at
 
 
 async def test_only_a_whole_answer_that_is_still_there_is_given_again(ledger: Ledger) -> None:
