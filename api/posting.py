@@ -118,6 +118,8 @@ async def post(
         error.headers |= headers
         raise error
     headers |= views.headers({"cache": created.cache or views.MISS})
+    if created.cache == "shared":  # it stands in no line
+        expected = Expected()
     if not created.existing:
         return PostedJob(job_id, expected, headers, cache=created.cache)
     earlier, _, earlier_body = created.existing.partition(" ")

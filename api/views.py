@@ -94,7 +94,7 @@ def claude_cost_usd(job: Job, reference: Reference) -> float | None:
     """What the job's answer would have cost at the model that is compared with."""
     usage = job.usage or {}
     tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    return reference.cost_usd(job.model, job.cost_usd, *tokens)
+    return reference.cost_usd(None if job.cache else job.model, job.cost_usd, *tokens)
 
 
 def cache(job: Job) -> dict[str, Any]:

@@ -32,8 +32,9 @@ class Reference(NamedTuple):
     ) -> float | None:
         """What an answer would have cost there; None: its tokens are not known.
 
-        The tokens are those that the model counted which has answered, and no cache is reckoned
-        with. What the reference answered itself has cost what it did.
+        `model` is the one that was asked; None: none was, a cache had the answer. The tokens are
+        those that the model counted which has answered, and no cache is reckoned with. What the
+        reference answered itself has cost what it did.
         """
         if model == self.name and cost_usd is not None:
             return cost_usd

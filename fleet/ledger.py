@@ -268,6 +268,7 @@ class Ledger(Records):
             "offset_ms": self._zone.offset_ms(time.time() * 1000),
             "free": json.dumps(new.free) if new.free else "",
             "webhooks": self._settings.webhooks.pending if new.webhook else 0,
+            "if_busy": new.if_busy,
             "too_busy": new.too_busy,
         }
 
@@ -764,7 +765,7 @@ class Ledger(Records):
         """Keep the lease of a job that this process runs, and what it has set aside: the hold of
         that id, for so long (see `fleet.spend.book`).
         """
-        holds = (HOLDS,) if hold else ()
+        holds = (HOLDS, BOOK_PREFIX) if hold else ()
         async with store_errors():
             kept = await scripts.RENEW(
                 self.line,

@@ -34,7 +34,8 @@ fleet:bucket:{caller}    hash    two minutes after its last change: it is full a
 fleet:breaker:{s}        hash    ten minutes after its last change; what is known of a server
 fleet:book:{day}         hash    400 days; calls and money of that day, see `fleet/spend/sheet.py`
 fleet:holds              zset    permanent; what is set aside for calls under way, by its end
-fleet:holds:{id}         hash    `[store] retention_s` and the longest deadline; what became of it
+fleet:holds:{id}         hash    `[store] retention_s`, at least a day, and the longest deadline;
+                                 what became of it
 fleet:cache:{d}          string  `[cache] ttl_s` after an answer; the job that has it
 fleet:cache:{d}:flight   string  as its job; the job that is giving the answer
 fleet:cache:counts       hash    permanent; how often answers were given again

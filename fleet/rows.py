@@ -1,8 +1,8 @@
 """The decision log, put together: what was decided on a job, and what came of it. Pure.
 
 An entry has a kind and a JSON object: `decision` (of the router), `outcome` (however the job has
-ended), `feedback` (of its caller), `shadow` (what an arm that decides nothing would have said).
-Nobody's question or answer is in it.
+ended), `cost` (what it had cost, where that was known only later), `feedback` (of its caller),
+`shadow` (what an arm that decides nothing would have said). Nobody's question or answer is in it.
 """
 
 import json
@@ -49,6 +49,13 @@ class Outcome:
     cache: str | None = None
     #: How long the job was expected to wait.
     predicted_wait_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a job had cost in the end, where its calls went on after it."""
+
+    cost_usd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +115,7 @@ class Joined(NamedTuple):
 _READ: dict[str, TypeAdapter[Any]] = {
     "decision": TypeAdapter(Row),
     "outcome": TypeAdapter(Outcome),
+    "cost": TypeAdapter(Cost),
     "feedback": TypeAdapter(Feedback),
     "shadow": TypeAdapter(Shadow),
 }
@@ -132,9 +140,9 @@ def join(entries: Iterable[Entry]) -> Joined:
             said.setdefault(job, {}).setdefault(entry.kind, []).append(value)
     rows = [_row(of_job) for of_job in said.values() if "decision" in of_job]
     undecided = [
-        Undecided(job, of_job["outcome"][0], _feedback(of_job))
+        Undecided(job, outcome, _feedback(of_job))
         for job, of_job in said.items()
-        if "outcome" in of_job and "decision" not in of_job
+        if "decision" not in of_job and (outcome := _outcome(of_job))
     ]
     return Joined(sorted(rows, key=lambda row: row.at), unread, undecided)
 
@@ -144,10 +152,16 @@ def _row(said: dict[str, list[Any]]) -> Row:
     decision: Row = said["decision"][0]
     return replace(
         decision,
-        outcome=said.get("outcome", [None])[0],
+        outcome=_outcome(said),
         feedback=_feedback(said),
         shadows=tuple(shadows.values()),
     )
+
+
+def _outcome(said: dict[str, list[Any]]) -> Outcome | None:
+    outcome: Outcome | None = said.get("outcome", [None])[0]
+    costs = [cost.cost_usd for cost in said.get("cost", ())]
+    return replace(outcome, cost_usd=max(costs)) if outcome and costs else outcome
 
 
 def _feedback(said: dict[str, list[Any]]) -> tuple[Feedback, ...]:

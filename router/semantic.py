@@ -122,7 +122,8 @@ class SemanticCache:
     def _frame(self, job: Job, embedder: Embedder) -> str:
         """All that may change the answer beside the question; embeddings of one kind only."""
         owner = "" if self._settings.cache.shared else job.caller
-        unasked = job.request | {"messages": job.request["messages"][:-1]}
+        *before, last = job.request["messages"]
+        unasked = job.request | {"messages": [*before, last | {"content": ""}]}
         catalogue = self._settings.catalogue.only(job.allowed)
         return f"{embedder.name}:{key.digest(unasked, job.asked_model, catalogue, owner)}"
 

@@ -129,9 +129,9 @@ def _bill(outcomes: Iterable[Outcome], reference: Reference) -> Bill:
 
 
 def _there(outcome: Outcome, reference: Reference) -> float | None:
-    return reference.cost_usd(
-        outcome.model, outcome.cost_usd, outcome.prompt_tokens, outcome.completion_tokens
-    )
+    asked = None if outcome.cache else outcome.model
+    tokens = outcome.prompt_tokens, outcome.completion_tokens
+    return reference.cost_usd(asked, outcome.cost_usd, *tokens)
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -10,6 +10,8 @@ from fleet.events import Event, Kind, event_data
 
 #: Who has begun an answer that no worker gave, as the `started` event says it.
 NOBODY = "cache"
+#: What a `routed` event says of the attempt before it, and not of the way.
+_OF_A_HAND_OVER = ("ended", "retry_in_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +49,18 @@ def told_again(log: Sequence[Event], how: str) -> list[str]:
     `how` it gets it is told by its `routed` event: `hit`, `semantic`.
     """
     last = {event.kind: event for event in log}
-    routed = _without_time(last[Kind.ROUTED])
-    model = _without_time(last[Kind.STARTED])["model"]
+    routed = _without(last[Kind.ROUTED], "at", *_OF_A_HAND_OVER)
+    model = last[Kind.STARTED].payload()["model"]
     routed |= {"model": model, "reasons": ["the same was asked before"], "cache": how}
-    usage = [Kind.USAGE, json.dumps(_without_time(last[Kind.USAGE]))] if Kind.USAGE in last else []
+    usage = [Kind.USAGE, json.dumps(_without(last[Kind.USAGE], "at"))] if Kind.USAGE in last else []
     return [
         *(Kind.ROUTED, json.dumps(routed, ensure_ascii=False)),
         *(Kind.STARTED, event_data(Kind.STARTED, attempt=0, model=model, worker=NOBODY)),
         *answer_events(log),
         *usage,
-        *(Kind.COMPLETED, json.dumps(_without_time(last[Kind.COMPLETED]))),
+        *(Kind.COMPLETED, json.dumps(_without(last[Kind.COMPLETED], "at"))),
     ]
 
 
-def _without_time(event: Event) -> dict[str, Any]:
-    return {name: value for name, value in event.payload().items() if name != "at"}
+def _without(event: Event, *names: str) -> dict[str, Any]:
+    return {name: value for name, value in event.payload().items() if name not in names}

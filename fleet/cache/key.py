@@ -17,7 +17,10 @@ from fleet.catalogue import Catalogue, Model
 VERSION = 1
 #: What an entry of the catalogue says of how a model is served, and not of what it answers.
 _SERVING = frozenset(
-    {"queue", "slots", "api_key_env", "calls_per_day", "price", "resume", "timeouts"}
+    {
+        *("queue", "slots", "api_key_env", "resume", "timeouts"),
+        *("calls_per_day", "usd_per_day", "price"),
+    }
 )
 
 

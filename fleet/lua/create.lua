@@ -14,6 +14,7 @@
 --   `budget`: 10^-9 US dollars that the caller has in a day, `paid_calls`: calls that cost some, or 0;
 --   `free`: models that may answer when these are spent (JSON list), or '' if none may; `offset_ms` of the
 --   time zone whose days count;
+--   `if_busy`: what it does where it would wait, or '';
 --   `too_busy`: refuse it, unless an earlier post has made it, or its answer comes from elsewhere;
 --   `webhooks` of one caller that are not delivered, at most; 0: this job has none;
 --   `cache`, where the answer may be given again: the `key` of its entry; `ttl_s` of an entry; `never`: routes
@@ -47,17 +48,21 @@ end
 -- Somebody may have deleted the source since its answer was read.
 local source = cache and cache.source ~= '' and redis.call('GET', cache.key) == cache.source
   and redis.call('EXISTS', neighbour(KEYS[1], cache.source)) == 1 and neighbour(KEYS[1], cache.source)
--- A job is followed by those that would not come before it, as long as few enough do and what they
--- have missed is soon told.
+-- A job is followed by those that would not come before it, nor go elsewhere where it waits, as long
+-- as few enough do and what they have missed is soon told. Where keys share answers, none follows another
+-- one's job that may spend only so much: it would fail for what is not its own.
 local TOLD_MOST = 500
 local leader, seen
 if cache and not source then
   local flight = redis.call('GET', flight_of(cache.key))
   local lead = flight and neighbour(KEYS[1], flight)
-  local record = lead and redis.call('HMGET', lead, 'status', 'priority', 'followers', 'seq') or {}
+  local record = lead and redis.call('HMGET', lead, 'status', 'priority', 'followers', 'seq', 'if_busy',
+    'caller', 'budget_usd', 'paid_calls') or {}
   seen = flight == cache.leader and cache.seen or 0
   if record[1] and not TERMINAL[record[1]] and tonumber(record[3] or 0) < cache.followers
-    and (record[1] == 'running' or tonumber(record[2]) <= order.priority)
+    and (record[1] == 'running'
+      or (tonumber(record[2]) <= order.priority and (record[5] or '') == order.if_busy))
+    and (record[6] == order.caller or not (record[7] or record[8]))
     and tonumber(record[4]) - seen <= TOLD_MOST then
     leader = lead
   end
@@ -167,6 +172,7 @@ if leader then
   end
   redis.call('HSET', KEYS[1], 'seq', text(seq), 'cache', 'shared', 'leader', id_of(leader),
     unpack(copied(leader, STANDING)))
+  redis.call('HDEL', KEYS[1], 'predicted_wait_ms') -- of a line in which it does not stand
   local begun = redis.call('HMGET', KEYS[1], 'begun', 'streamed')
   if begun[2] == '1' then
     redis.call('HSET', KEYS[1], 'first_token_at', now_text)

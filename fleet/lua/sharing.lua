@@ -137,8 +137,14 @@ local function regroup(job, due, channel, was, leads)
   return heir
 end
 
--- The end of a job; callers have checked that it may. Those that follow it end as it does; where it
--- ends by its caller's word or its own deadline, they go on without it.
+-- Whether an end is of the job's own: by its caller's word, its deadline, or its bound for a wait.
+local function is_own(job, status)
+  return status == 'cancelled' or status == 'expired'
+    or (status == 'failed' and decoded(redis.call('HGET', job, 'error')).code == 'too_busy')
+end
+
+-- The end of a job; callers have checked that it may. Those that follow it end as it does; where the
+-- end is its own, they go on without it.
 -- Returns the job for which its line needs a message now, and that one's model; or nothing.
 local function close(job, log, due, channel, seq, status, events, ttl_s, decisions, most)
   if not has_followers(redis.call('HGET', job, 'followers')) then
@@ -151,14 +157,18 @@ local function close(job, log, due, channel, seq, status, events, ttl_s, decisio
   local leads = redis.call('GET', flight_of(was.cache_key)) == id_of(job)
   close_one(job, log, due, channel, seq, status, events, ttl_s, decisions, most)
   redis.call('HDEL', job, 'followers')
-  if status == 'cancelled' or status == 'expired' then
+  if is_own(job, status) then
     return regroup(job, due, channel, was, leads), was.status == 'queued' and '' or was.model
   end
   local ids, fields = redis.call('LRANGE', followers_of(job), 0, -1), copied(job, {'usage', 'error', 'tried'})
+  local streamed = redis.call('HGET', job, 'streamed') == '1'
   redis.call('DEL', followers_of(job))
   for _, id in ipairs(ids) do
     local follower = neighbour(job, id)
     redis.call('HSET', follower, 'cost_usd', '0', unpack(fields))
+    if streamed then -- also where the answer comes with its end
+      redis.call('HSETNX', follower, 'first_token_at', now_text)
+    end
     close_one(follower, follower .. ':log', due, neighbour(channel, id), tonumber(redis.call('HGET', follower, 'seq')),
       status, events, ttl_s, decisions, most)
   end

@@ -8,7 +8,7 @@ from fleet import scripts
 from fleet.callers import NANO
 from fleet.errors import CapReached
 from fleet.line import Line
-from fleet.names import BOOK_PREFIX, HOLDS, book_key, job_key
+from fleet.names import BOOK_PREFIX, DECISIONS, HOLDS, book_key, job_key
 from fleet.records import pairs, store_errors
 from fleet.settings import Settings
 from fleet.spend.day import Zone, month_until
@@ -16,6 +16,7 @@ from fleet.spend.sheet import Cap, Figures, Hold, Sheet, Today, What, total, tur
 
 #: A hold that is not renewed for so many leases of a worker is given back.
 HOLD_LEASES = 4
+DAY_S = 86_400
 
 
 class Book:
@@ -25,8 +26,10 @@ class Book:
         self._line = line
         self.zone: Zone = settings.spend.zone
         self._hold_ms = int(HOLD_LEASES * settings.workers.lease_s * 1000)
-        #: How long a hold's fate is remembered: no job can settle one later.
-        self._kept_s = settings.store.retention_s + int(settings.limits.deadline_s)
+        #: How long a hold's fate is remembered: no job can settle one later, and what nobody is
+        #: there to give back is gone from its day's book with the day.
+        self._kept_s = max(settings.store.retention_s, DAY_S) + int(settings.limits.deadline_s)
+        self._log_size = settings.router.log_size
 
     @property
     def hold_ms(self) -> int:
@@ -75,12 +78,13 @@ class Book:
             "called": called,
             "kept_s": self._kept_s,
             "offset_ms": self._offset_ms(),
+            "log_size": self._log_size,
         }
         if cost_usd is not None:
             order["nano"] = round(cost_usd * NANO)
         async with store_errors():
             await scripts.SETTLE_CALL(
-                self._line, [HOLDS, BOOK_PREFIX, job_key(job_id)], [json.dumps(order)]
+                self._line, [HOLDS, BOOK_PREFIX, job_key(job_id), DECISIONS], [json.dumps(order)]
             )
 
     async def today(self, *scopes: str) -> Today:

@@ -1,6 +1,7 @@
 """The book: no crowd passes a cap, nothing is counted twice, nothing set aside is lost."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from fleet.dispatch import Dispatcher
 from fleet.errors import CapReached
-from fleet.ledger import connect
+from fleet.job import Job, Status
+from fleet.ledger import Ledger, connect
 from fleet.line import Line
-from fleet.names import BOOK_PREFIX, HOLDS
+from fleet.names import BOOK_PREFIX, DECISIONS, HOLDS, job_key
 from fleet.settings import Settings
 from fleet.spend.book import HOLD_LEASES, Book
 from fleet.spend.sheet import ALL, Cap, Figures, Hold, of_caller, of_model
@@ -134,6 +137,50 @@ async def test_a_cost_that_is_told_late_is_counted_all_the_same(
     for _ in range(2):
         await book.settle(JOB, hold(), 0.2)
     assert await figures(book) == Figures(int(known), NANO // 5, 0)
+
+
+@pytest.mark.parametrize("status", ["running", "cancelled"])
+async def test_a_cost_that_is_told_after_its_jobs_end_is_noted_for_the_reports(
+    book: Book, line: Line, status: str
+) -> None:
+    await line.call("HSET", job_key(JOB), "status", status)
+    await book.reserve(hold())
+    for _ in range(2):
+        await book.settle(JOB, hold(), 0.2)
+    await book.settle(JOB, hold(2), 0.3)
+    noted = [entry for _, entry in await line.call("XRANGE", DECISIONS, "-", "+")]
+    costs = [json.loads(data)["cost_usd"] for _, kind, _, data in noted if kind == "cost"]
+    assert costs == ([0.2, 0.5] if status == "cancelled" else [])
+    assert json.loads(await line.call("HGET", job_key(JOB), "cost_usd")) == 0.5
+    await line.call("DEL", job_key(JOB))
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_who_was_only_late_has_its_money_set_aside_again(
+    book: Book, line: Line, late: bool
+) -> None:
+    settings = Settings(redis_url="redis://unused")
+    ledger = Ledger(line, settings, Dispatcher(settings))
+    job = Job(JOB, Status.RUNNING, {}, attempt=1)
+    await line.call("HSET", job_key(JOB), "status", "running", "attempt", 1)
+    await book.reserve(hold())
+    await run_out(line)
+    if late:
+        assert (await figures(book)).held == 0
+    for _ in range(2):
+        assert await ledger.renew(job, hold().id, book.hold_ms)
+    assert await figures(book) == Figures(1, 0, NANO // 2)
+    await book.settle(JOB, hold(), 0.2)
+    assert await ledger.renew(job, hold().id, book.hold_ms)
+    assert await figures(book) == Figures(1, NANO // 5, 0)
+    assert await line.call("ZCARD", HOLDS) == 0
+    await line.call("DEL", job_key(JOB))
+
+
+async def test_a_hold_is_remembered_until_its_day_is_over(line: Line) -> None:
+    brief = Settings(store={"retention_s": 60}, limits={"deadline_s": 60})
+    await Book(line, brief).reserve(hold())
+    assert int(await line.call("TTL", f"{HOLDS}:{hold().id}")) > 86_400
 
 
 async def test_a_cost_belongs_to_the_day_of_its_call(book: Book, line: Line) -> None:

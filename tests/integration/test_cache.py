@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -307,6 +308,8 @@ def test_who_comes_late_hears_at_once_what_was_said(fleet: Fleet) -> None:
                 break
     reply = post(fleet, text)
     assert reply.headers["x-fleet-cache"] == "shared"
+    assert reply.json()["predicted_wait_s"] is None
+    assert fleet.stack.job(reply.json()["id"])["predicted_wait_s"] is None
     events = fleet.stack.events(reply.json()["id"])
     assert text_of(events) == text_of(fleet.stack.events(leader))
     first = next(data for _, kind, data in events if kind == "token")
@@ -343,6 +346,29 @@ def test_a_leader_that_goes_leaves_its_followers_their_answer(fleet: Fleet, end:
         assert text_of(events) == "".join(f" w{n}" for n in range(60))
     hows = [fleet.stack.job(job_id)["cache"]["status"] for job_id in (follower, another)]
     assert hows == ["miss", "shared"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_in_every_form_a_follower_gets_its_answer_once_when_its_leader_goes(
+    fleet: Fleet, clients: Clients, form: str
+) -> None:
+    text = words("n=5 tps=4")
+    leader = post(fleet, text, max_tokens=50).json()["id"]
+
+    def newest() -> dict[str, Any]:
+        shown: dict[str, Any] = fleet.stack.client.get("/v1/jobs?limit=1").json()["jobs"][0]
+        return shown
+
+    tell: Tell = getattr(clients, form)
+    with ThreadPoolExecutor(1) as thread:
+        told = thread.submit(tell, text)
+        wait_until(
+            lambda: newest()["id"] != leader and newest()["first_token_at"], "it has heard some"
+        )
+        fleet.stack.client.post(f"/v1/jobs/{leader}/cancel")
+        assert told.result(30)[0] == " w0 w1 w2 w3 w4"
+    kinds = [kind for _, kind, _ in fleet.stack.events(newest()["id"])]
+    assert kinds.count("completed") == 1
 
 
 def test_a_follower_that_goes_stops_nobody(fleet: Fleet) -> None:

@@ -67,7 +67,8 @@ def similar(ledger: Ledger) -> SimilarQuestions:
 async def taken(ledger: Ledger, question: str, **how: Any) -> Job:
     """A job that a router has taken, whose answer may be given again."""
     job_id = new_job_id()
-    request = {"messages": [{"role": "user", "content": question}], "temperature": 0}
+    turn = {"role": "user", "content": question, **how.pop("turn", {})}
+    request = {"messages": [turn], "temperature": 0}
     kept = Kept(cache_key(job_id.removeprefix("job_")))
     fields: dict[str, Any] = {"candidates": ["fast"], "deadline_s": 60, "cache": kept, **how}
     await ledger.create(NewJob(job_id, request, "local", **fields))
@@ -176,6 +177,7 @@ async def test_who_asks_the_same_at_that_moment_gets_it_too(ledger: Ledger) -> N
     shown = await ledger.load(follower)
     assert shown is not None
     assert (shown.status, shown.model, shown.route) == (Status.COMPLETED, "fast", "fast")
+    assert shown.first_token_at == shown.finished_at
 
 
 async def test_only_a_whole_answer_that_is_still_there_is_given_again(ledger: Ledger) -> None:
@@ -238,6 +240,15 @@ async def test_what_the_cache_may_not_keep_is_not_looked_for(ledger: Ledger) -> 
     assert not await cache.answer(await taken(ledger, asked), decision("tool", route="tool"))
     assert not await cache.answer(await taken(ledger, asked, cache=None), decision("fast"))
     assert await cache.answer(await taken(ledger, asked), decision("fast"))
+
+
+async def test_what_a_turn_says_beside_its_text_must_be_the_same(ledger: Ledger) -> None:
+    cache, _ = cache_of(ledger, Embedder())
+    await cache.remember(await answered(ledger, "What is my name?"), decision("fast"))
+    somebody = await taken(ledger, "what is my name", turn={"name": "bob"})
+    assert not await cache.answer(somebody, decision("fast"))
+    assert await cache.answer(await taken(ledger, "what is my name"), decision("fast"))
+    cache.close()
 
 
 async def test_a_record_that_cannot_be_read_is_a_miss(

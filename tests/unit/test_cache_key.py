@@ -77,7 +77,9 @@ def test_who_asks_whom_belongs_to_the_question(other: dict[str, Any]) -> None:
 
 
 def test_how_a_model_is_served_changes_no_answer() -> None:
-    served = catalogue(FAST, TOOL | {"slots": 9, "timeouts": {"connect_s": 9}, "queue": "q"})
+    how = {"slots": 9, "timeouts": {"connect_s": 9}, "queue": "q"}
+    cost = {"price": {"input": 1, "output": 1}, "usd_per_day": 5, "calls_per_day": 7}
+    served = catalogue(FAST, TOOL | how | cost)
     assert key(asking(), catalogue=served) == key(asking())
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fleet.cache.kept import told_again
 from fleet.cache.replay import answer_events, said_so_far
 from fleet.events import Event, Kind, event_data, fold, reasoning_event, text_event
 
@@ -65,3 +66,21 @@ def test_dropped_text_is_not_told_but_where_the_job_went_is() -> None:
     )
     assert [event.kind for event in heard(said_so_far(events))] == ["routed", "routed", "token"]
     assert fold(heard(said_so_far(events))).content == "Yes"
+
+
+def test_who_gets_an_answer_again_hears_nothing_of_the_tries_before_it() -> None:
+    tried = {"ended": "failed", "retry_in_s": 0.3, "reasons": ["fast failed"], "plan": ["fast"]}
+    events = log(
+        (Kind.QUEUED, "{}"),
+        (Kind.ROUTED, event_data(Kind.ROUTED, at=1, model="fast", **tried)),
+        (Kind.STARTED, event_data(Kind.STARTED, at=2, model="fast")),
+        (Kind.COMPLETED, event_data(Kind.COMPLETED, at=3, finish_reason="stop")),
+    )
+    routed, *_ = heard(told_again(events, "hit"))
+    assert routed.payload() == {
+        "type": "routed",
+        "model": "fast",
+        "plan": ["fast"],
+        "reasons": ["the same was asked before"],
+        "cache": "hit",
+    }

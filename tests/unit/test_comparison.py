@@ -65,6 +65,15 @@ def test_a_model_without_a_price_is_refused_by_name(tmp_path: Path, named: str) 
             {"model": "claude", "cost_usd": 7e-6, "usage": {"prompt_tokens": 9}},
             7e-6,
         ),
+        (
+            {
+                "model": "claude",
+                "cache": "hit",
+                "cost_usd": 0.0,
+                "usage": {"prompt_tokens": 100, "completion_tokens": 5},
+            },
+            150e-6,
+        ),
     ],
 )
 def test_a_job_shows_what_it_would_have_cost(

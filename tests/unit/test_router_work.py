@@ -46,7 +46,7 @@ def test_of_tokens_that_nobody_counted_no_saving_is_claimed() -> None:
 
 
 def test_jobs_that_no_router_has_seen_count_and_those_that_run_do_not() -> None:
-    found = worked(row(), undecided(cache="hit", model="claude"), row(outcome=None))
+    found = worked(row(), undecided(cache="hit", model="claude", cost_usd=0.0), row(outcome=None))
     assert (found.overall.jobs, found.overall.share) == (2, 1)
     assert [(each.name, each.share) for each in found.models] == [("(cache)", 0.5), ("fast", 0.5)]
     assert found.bills["(cache)"].saved_usd == 600

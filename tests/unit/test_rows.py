@@ -1,6 +1,7 @@
 """The decision log put together: each job's decision with what came of it."""
 
 import json
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -65,6 +66,15 @@ def test_of_a_job_without_a_decision_there_is_its_end_and_what_was_said_of_it() 
     assert join([ENDED, SHADOWED, rated(4, rating=1)]) == ([], 0, alone)
     assert join([SHADOWED, rated(4, rating=1)]) == ([], 0, [])
     assert join([decided(1), ENDED]).undecided == []
+
+
+def test_what_a_job_has_cost_may_be_known_after_its_end() -> None:
+    costs = [entry("cost", at, cost_usd=cost) for at, cost in ((10, 0.25), (11, 0.75))]
+    for order in permutations([decided(1), ENDED, *costs]):
+        [row], _, _ = join(order)
+        assert row.outcome == replace(OUTCOME, cost_usd=0.75)
+    assert join([ENDED, *costs]).undecided[0].outcome.cost_usd == 0.75
+    assert join(costs) == ([], 0, [])
 
 
 @pytest.mark.parametrize(
