@@ -414,7 +414,8 @@ class Model:
             del self.flights[job.ask]
         if job.status in (Status.COMPLETED, Status.INCOMPLETE):
             self.counts[job.cache or "miss"] += 1
-        if job.status is Status.COMPLETED and not job.cache and job.plan[0] not in LIVE:
+        first = bool(job.plan) and job.model == job.plan[0]
+        if job.status is Status.COMPLETED and not job.cache and first and job.model not in LIVE:
             self.answers[job.ask] = job.id
 
     def _regroup(self, led: list[Known], was: Status, queue: str) -> None:

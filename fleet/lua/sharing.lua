@@ -43,11 +43,12 @@ local function tell_followers(job, due, channel, events)
   end
 end
 
--- What an end means for those who ask the same: an answer that is whole is kept, as the name of the
--- job that has it; nobody follows this job any more.
+-- What an end means for those who ask the same: an answer that is whole, and of the plan's first
+-- model, is kept as the name of the job that has it; nobody follows this job any more.
 local function let_go(job, status)
   local id = id_of(job)
-  local record = redis.call('HMGET', job, 'cache_key', 'cache', 'cache_s', 'route', 'cache_never', 'leader', 'usage')
+  local record = redis.call('HMGET', job, 'cache_key', 'cache', 'cache_s', 'route', 'cache_never', 'leader', 'usage',
+    'step')
   local entry, from, leader = record[1], record[2] or '', record[6]
   if not entry then
     return
@@ -72,7 +73,8 @@ local function let_go(job, status)
       local count = whole(usage[name])
       redis.call('HINCRBY', counts_of(entry), name, count == cjson.null and '0' or text(count))
     end
-  elseif status == 'completed' and not string.find(record[5], ',' .. (record[4] or '') .. ',', 1, true) then
+  elseif status == 'completed' and (record[8] or '0') == '0'
+    and not string.find(record[5], ',' .. (record[4] or '') .. ',', 1, true) then
     redis.call('SET', entry, id, 'EX', record[3])
   end
 end

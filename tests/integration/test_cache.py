@@ -246,6 +246,20 @@ def test_an_answer_that_was_cut_by_its_length_is_not_given_again(fleet: Fleet) -
     assert [job["cache"]["status"] for job in ended] == ["miss"] * 2
 
 
+def test_what_another_model_said_because_the_first_one_failed_is_not_given_again(
+    fleet: Fleet,
+) -> None:
+    text = words()
+    fleet.fast.control(fail=500)
+    try:
+        assert fleet.stack.ended(asked(fleet, text))["model"] == "tool"
+    finally:
+        fleet.fast.control()
+    again = fleet.stack.ended(asked(fleet, text))
+    assert (again["model"], again["cache"]["status"]) == ("fast", "miss")
+    assert fleet.stack.ended(asked(fleet, text))["cache"]["status"] == "hit"
+
+
 def test_deleting_the_source_forgets_its_words(fleet: Fleet) -> None:
     text = words()
     source = asked(fleet, text)
