@@ -78,7 +78,9 @@ def _open(
     left = tuple(model for model in models if model.name not in shut)
     if len(left) == len(models):
         return models
-    notes += [f"{m.name!r} is left out: {shut[m.name]}" for m in models if m.name in shut]
+    notes += [
+        f"{m.name!r} is left out: {shut[m.name].rstrip('.')}" for m in models if m.name in shut
+    ]
     return left or models
 
 
