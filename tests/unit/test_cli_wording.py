@@ -43,6 +43,13 @@ def test_a_figure_that_is_no_speed_is_not_taken_for_one() -> None:
     assert tokens_per_second({**TIMES, "usage": usage}) == 20
 
 
+def test_an_answer_of_the_cache_has_no_speed() -> None:
+    job = {**TIMES, "model": "fast", "usage": {"completion_tokens": 11}, "cost_usd": 0.0}
+    again = Outcome(status="completed", job=job | {"cache": {"status": "hit"}})
+    told = "fast: completed, first token 100 ms, 11 tokens, from the cache, $0.00"
+    assert speed_line(again) == told
+
+
 def test_a_cancelled_job_is_just_cancelled() -> None:
     job = {**TIMES, "model": "fast", "usage": None}
     cancelled = Outcome(status="cancelled", end={"reason": "cancelled"}, job=job)
