@@ -6,10 +6,12 @@ from rich.console import Console
 
 from cli.ask import end_message
 from cli.budget.run import table
+from cli.failures import told
 from cli.follow import route_line
 from cli.jobs import attempted, described, nothing_listed
 from cli.outcome import Outcome, speed_line, tokens_per_second
 from cli.wording import untold, waiting_line
+from fleet.errors import StoreUnavailable
 
 TRIED = [
     {"model": "fast", "code": "stream_cut", "message": "The stream was cut."},
@@ -41,6 +43,11 @@ def test_there_is_no_speed_without_two_tokens(usage: dict[str, Any] | None) -> N
 def test_a_figure_that_is_no_speed_is_not_taken_for_one() -> None:
     usage = {"completion_tokens": 11, "timings": {"predicted_per_second": -1.0}}
     assert tokens_per_second({**TIMES, "usage": usage}) == 20
+
+
+def test_who_cannot_reach_redis_is_told_where_to_look() -> None:
+    assert "`fleet up`" in told(StoreUnavailable("Redis does not answer: refused"))
+    assert told(StoreUnavailable("Redis' memory is full.")) == "Redis' memory is full."
 
 
 def test_an_answer_of_the_cache_has_no_speed() -> None:
