@@ -182,4 +182,4 @@ def test_a_route_that_nobody_serves_gives_way_to_the_next_best() -> None:
     decision = decide(HELLO, verdict, Setting(local))
     assert decision.route == "large"
     assert decision.confidence == pytest.approx(0.8)
-    assert "no enabled model serves the route 'claude'" in decision.reasons
+    assert "no model that may be asked serves the route 'claude'" in decision.reasons
