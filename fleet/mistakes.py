@@ -29,7 +29,9 @@ def _explain_one(mistake: dict[str, Any], settings: type[BaseModel]) -> str:
         return f"  {where}: unknown key; {hint}allowed: {', '.join(allowed)}"
     text = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] in NO_TABLE:
-        text = f"write it as a table: {{ key = value }}, or its keys under [{where}]"
+        listed = any(isinstance(part, int) for part in location)
+        text = "write it as a table: { key = value }"
+        text += "" if listed else f", or its keys under [{where}]"
     given = mistake.get("input")
     plain = isinstance(given, str | int | float | bool) and location[:2] not in SECRET
     shown = f" (it is {given!r})" if plain else ""

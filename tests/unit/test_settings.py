@@ -85,8 +85,9 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
         ),
         (
             '[[models]]\nname = "a"\nkind = "openai"\nmodel = "b"\n',
-            ["models[0]", "give `model` (the provider's name of it) and `price`", "[prices]"],
+            ["models[0]: no price of 'b' is known: give `price`", "[prices]"],
         ),
+        ('[[models]]\nname = "a"\nkind = "openai"\n', ["models[0]: give `model`, the provider's"]),
         ("[cache]\nttl_s = 90000\n", ["cache.ttl_s", "store.retention_s"]),
         ("[cache]\nttl_s = 0\n", ["cache.ttl_s"]),
         ('[webhooks]\nsecret = "short"\n', ["webhooks.secret", "openssl"]),
