@@ -96,7 +96,8 @@ def refusal(
     if created.too_busy:
         patience = _most_patient(state, new, state.settings.catalogue.only(new.allowed))
         bound_s = patience.max_wait_s if patience else 0.0
-        return too_busy(expected.wait_s or 0.0, bound_s)
+        only = new.candidates[0] if len(new.candidates) == 1 else ""
+        return too_busy(expected.wait_s or 0.0, bound_s, only)
     if created.short in ("money", "calls"):
         return _spent(state, caller, created)
     if created.untold:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fleet.errors import ConfigError, FleetError, FleetFault
+from fleet.errors import ConfigError, FleetError, FleetFault, StoreUnavailable
 
 
 class NoFleet(FleetFault):
@@ -40,3 +40,10 @@ def exit_code(error: FleetError) -> int:
     if isinstance(error, ConfigError):
         return 2
     return 3 if isinstance(error, NoFleet) else 1
+
+
+def told(error: FleetError) -> str:
+    """What is shown of it: where Redis cannot be reached, with what to look at. Pure."""
+    away = isinstance(error, StoreUnavailable) and "not answer" in error.message
+    hint = ". Is the fleet up (`fleet up`), or is `redis_url` (FLEET_REDIS_URL) another?"
+    return error.message.rstrip(".") + hint if away else error.message

@@ -1,10 +1,11 @@
 """`fleet jobs`, `fleet job`, `fleet cancel`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cli.ask import INTERRUPTED, end_message
@@ -44,9 +45,9 @@ def nothing_listed(*, filtered: bool) -> str:
 
 
 def _table(jobs: Iterable[dict[str, Any]]) -> Table:
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in ("id", "status", "model", "route", "created"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=column not in ("model", "route"), overflow="fold")
     for job in jobs:
         cells = [str(job.get(key) or "") for key in ("id", "status", "model", "route")]
         table.add_row(*cells, moment(job.get("created_at")))
@@ -90,6 +91,7 @@ def described(job: dict[str, Any]) -> dict[str, str]:
     rows["reasons"] = "; ".join(job.get("reasons") or ())
     for key in ("created_at", "started_at", "first_token_at", "finished_at"):
         rows[key.removesuffix("_at").replace("_", " ")] = moment(job.get(key))
+    rows["cache"] = cache_line(job.get("cache") or {})
     rows["cost"] = cost_line(job)
     error = str((job.get("error") or {}).get("message") or "")
     rows["tried"] = "\n".join(untold(job.get("tried"), error))
@@ -137,10 +139,18 @@ def _attempts(rows: Iterable[list[str]]) -> Table:
 def cost_line(job: dict[str, Any]) -> str:
     """What it cost and what it would have cost at Claude; empty if neither is known. Pure."""
     here, there = job.get("cost_usd"), job.get("claude_cost_usd")
-    parts = [dollars(here)] if here is not None else []
-    if there is not None and there != here:
-        parts.append(f"{dollars(there)} at the model that is compared with")
-    return "; ".join(parts)
+    if there is None or there == here:
+        return "" if here is None else dollars(here)
+    shown = "nothing" if here is None else dollars(here)
+    return f"{shown}; at the model of `report.compare_with` it would be {dollars(there)}"
+
+
+def cache_line(cache: Mapping[str, Any]) -> str:
+    """Where the answer came from, if not from a model; empty if it did. Pure."""
+    status = str(cache.get("status") or "")
+    if status == "semantic" and cache.get("question"):
+        return f"semantic: {cache['question']!r} ({cache['similarity']:.3f})"
+    return status if status != "miss" else ""
 
 
 def moment(milliseconds: int | None) -> str:

@@ -186,10 +186,10 @@ def main() -> None:
     try:
         app()
     except FleetError as error:
-        from cli.failures import exit_code
+        from cli.failures import exit_code, told
         from cli.screen import err
 
-        err.print(error.message, style="red", markup=False, soft_wrap=True)
+        err.print(told(error), style="red", markup=False, soft_wrap=True)
         raise SystemExit(exit_code(error)) from None
 
 

@@ -88,7 +88,10 @@ def speed_line(outcome: Outcome) -> str:
     tokens = (job.get("usage") or {}).get("completion_tokens")
     if tokens and not outcome.cut:  # else the number is in the words already
         parts.append(f"{tokens} tokens")
-    if speed := tokens_per_second(job):
+    again = (job.get("cache") or {}).get("status") in ("hit", "semantic")
+    if again:
+        parts.append("from the cache")
+    elif speed := tokens_per_second(job):
         parts.append(f"{speed:.0f} tokens/s")
     if (cost := job.get("cost_usd")) is not None:
         parts.append(dollars(cost))

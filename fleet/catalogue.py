@@ -208,11 +208,12 @@ class Model(Strict):
             raise ValueError("give `url`, or a [models.server] table so that it can be started")
         if self.task == "embedding" and (self.external or self.roles):
             raise ValueError("a model with task = 'embedding' is a llama-server without `roles`")
-        if self.kind == "openai" and (not self.model or self.price is None):
+        if self.kind == "openai" and not self.model:
+            raise ValueError("give `model`, the provider's name of it")
+        if self.kind == "openai" and self.price is None:
             raise ValueError(
-                "give `model` (the provider's name of it) and `price` "
-                "({ input = 0, output = 0 } where it costs nothing); the extra chat-fleet[prices] "
-                "knows the prices of many"
+                f"no price of {self.model!r} is known: give `price` ({{ input = 0, output = 0 }} "
+                "where it costs nothing); the extra chat-fleet[prices] knows those of many"
             )
         if self.usd_per_day and self.price is None:
             raise ValueError("`usd_per_day` needs the `price` of the model's tokens")

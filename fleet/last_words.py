@@ -1,6 +1,6 @@
 """What is said when nobody could answer: who was asked, what each said, and what helps. Pure."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +38,7 @@ def last_words(
     *,
     plan: Sequence[str] = (),
     allowed: Sequence[str] = (),
+    notes: Sequence[str] = (),
 ) -> FleetError:
     """The error with which a job ends that no model of its plan could answer.
 
@@ -46,15 +47,18 @@ def last_words(
         catalogue: the models whose names, addresses and bounds the words may use.
         plan: the models that were to be asked.
         allowed: those that this caller may use; empty: all.
+        notes: what the router said of its plan; see `Job.reasons`.
     """
     asked = once_each(tried)
     if all(_too_long(name, tried, catalogue) for name in plan or [f["model"] for f in tried]):
         return ContextExceeded(_bounded([_told(asked), *_cures(asked, catalogue)]))
-    last_resort = _missing(catalogue, plan, allowed)
-    words = [f"All models unavailable. Tried {_told(asked)}", *_cures(asked, catalogue)]
-    return AllModelsUnavailable(
-        _bounded([*words, *last_resort]), tried=asked, retry_after_s=worth_waiting_s(tried)
-    )
+    words = [
+        f"All models unavailable. Tried {_told(asked)}",
+        *_not_asked(catalogue, {*plan, *(failure["model"] for failure in asked)}, notes),
+        *_cures(asked, catalogue),
+        *_missing(catalogue, plan, allowed),
+    ]
+    return AllModelsUnavailable(_bounded(words), tried=asked, retry_after_s=worth_waiting_s(tried))
 
 
 def once_each(tried: Sequence[Failure]) -> list[dict[str, Any]]:
@@ -99,10 +103,17 @@ def _told(asked: Sequence[Failure]) -> str:
 
 
 def _reason(failure: Failure) -> str:
-    said = str(failure["message"]).strip()
+    said = str(failure["message"]).strip().rstrip(".")
     said = said if len(said) <= REASON_MOST else f"{said[: REASON_MOST - 1]}…"
     often = f" ({failure['tries']} times)" if failure["tries"] > 1 else ""
     return f"{failure['model']}: {said}{often}"
+
+
+def _not_asked(catalogue: Catalogue, asked: Collection[str], notes: Sequence[str]) -> Iterator[str]:
+    """Models that the router kept out of the plan, in its own words."""
+    others = tuple(f"{m.name!r} " for m in catalogue.models if m.name not in asked)
+    if said := [note.rstrip(".") for note in notes if note.startswith(others)]:
+        yield f"Not asked: {'; '.join(said)}"
 
 
 def _cures(asked: Sequence[Failure], catalogue: Catalogue) -> list[str]:
@@ -135,10 +146,15 @@ def _stalled(model: Model) -> str:
 
 
 def _capped(model: Model) -> str:
+    own = f"`calls_per_day` {_cap(model.calls_per_day)}, `usd_per_day` {_cap(model.usd_per_day)}"
     return (
-        f"raise `calls_per_day` of {model.name!r} (now {model.calls_per_day}), or the budget of "
-        "the key, whichever is spent; both begin anew when the day turns"
+        f"raise the cap that is used up: of {model.name!r} ({own}), of [spend], or of the key; "
+        "all begin anew when the day turns"
     )
+
+
+def _cap(most: float) -> str:
+    return f"is {most:g}" if most else "is none"
 
 
 def _not_served(model: Model) -> str:

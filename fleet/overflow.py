@@ -52,7 +52,12 @@ def too_busy(wait_s: float, bound_s: float, model: str = "") -> TooBusy:
     """The error for a job that would wait for so long; with no model: for any."""
     who = f"{model!r}" if model else "every model that could answer"
     return TooBusy(
-        f"{who} would keep it waiting about {wait_s:.0f} s, longer than {bound_s:g} s; "
+        f"{who} would keep it waiting {about(wait_s)}, longer than {bound_s:g} s; "
         "post it again later, or with if_busy = 'wait' or 'overflow'",
         retry_after_s=max(1.0, min(RETRY_MOST_S, wait_s - bound_s)),
     )
+
+
+def about(wait_s: float) -> str:
+    """A predicted wait in words: with a tenth where it is short."""
+    return f"about {wait_s:.{1 if wait_s < 10 else 0}f} s"

@@ -124,6 +124,8 @@ class Diverter:
         if now - self._stuck.setdefault(job.id, now) < self._patience_s:
             return False
         tried = all_failures(job, left)
-        error = last_words(tried, self._catalogue, plan=job.plan, allowed=job.allowed)
+        error = last_words(
+            tried, self._catalogue, plan=job.plan, allowed=job.allowed, notes=job.reasons
+        )
         await self._ledger.fail(job.id, error.as_dict(), tried=tried)
         return True

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import inf
 
 from fleet.catalogue import Model
-from fleet.overflow import Patience, too_busy
+from fleet.overflow import Patience, about, too_busy
 from router.plan import SAME_WAIT_S, Standing
 
 
@@ -28,7 +28,7 @@ def eased(
     if other is None:
         return plan, ""
     plan = (other, *(model for model in plan if model is not other))
-    return plan, f"{first.name!r} would keep it waiting about {wait:.0f} s: {other.name!r} instead"
+    return plan, f"{first.name!r} would keep it waiting {about(wait)}: {other.name!r} instead"
 
 
 def _other(plan: Sequence[Model], bound: float, wait: float, standing: Standing) -> Model | None:

@@ -50,7 +50,7 @@ def order(
     local ones; then the external ones. Of the local ones, those that nobody works for come
     after the others. Who cannot hold the conversation, cannot call tools that the request
     brings, cannot see its pictures, or is not to be asked now, leaves the plan, unless nobody
-    were left.
+    were left; of the last, local ones come behind where only external ones may be asked.
     """
     models, notes = _by_fit(wish, signals, catalogue, standing)
     models = _open(models, standing.shut, notes)
@@ -74,12 +74,19 @@ def order(
 def _open(
     models: tuple[Model, ...], shut: Mapping[str, str], notes: list[str]
 ) -> tuple[Model, ...]:
-    """Those that may be asked, and a note on each other; all of them if none may."""
+    """Those that may be asked, and a note on each other; all of them if none may. Where only
+    external ones may, which caps and keys bound, local ones come behind: a server comes back.
+    """
     left = tuple(model for model in models if model.name not in shut)
     if len(left) == len(models):
         return models
-    notes += [f"{m.name!r} is left out: {shut[m.name]}" for m in models if m.name in shut]
-    return left or models
+    any_local = any(not model.external for model in left)
+    last = () if any_local else tuple(m for m in models if m.name in shut and not m.external)
+    for model in models:
+        if model.name in shut:
+            place = "comes last" if left and model in last else "is left out"
+            notes.append(f"{model.name!r} {place}: {shut[model.name].rstrip('.')}")
+    return (*left, *last) if left else models
 
 
 def _able(

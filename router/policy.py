@@ -166,7 +166,7 @@ def _served(verdict: Verdict, catalogue: Catalogue) -> tuple[Verdict, list[str]]
     served = catalogue.served_routes
     if verdict.route in served:
         return verdict, []
-    note = f"no enabled model serves the route {verdict.route!r}"
+    note = f"no model that may be asked serves the route {verdict.route!r}"
     others = {route: score for route, score in verdict.scores.items() if route in served}
     best = max(others, key=lambda route: others[route], default="")
     if not best:

@@ -32,9 +32,9 @@ def show(config: Path | None, as_json: bool) -> None:
     zone, left = shown["time_zone"], in_words(shown["turns_in_s"])
     title = f"{shown['date']} ({zone}; the day turns in {left})"
     rows = [*shown["models"], {"name": "all", **shown["today"]}]
-    out.print(_table(title, "model", rows))
+    out.print(table(title, "model", rows))
     if shown["keys"]:
-        out.print(_table("by key", "key", shown["keys"]))
+        out.print(table("by key", "key", shown["keys"]))
     out.print(_month(shown), markup=False, soft_wrap=True)
 
 
@@ -49,12 +49,13 @@ async def _read(settings: Settings) -> dict[str, Any]:
         await line.aclose()
 
 
-def _table(title: str, what: str, rows: Iterable[Mapping[str, Any]]) -> Table:
-    table = titled(title, what)
-    for column in ("calls", "of", "cost", "of", "set aside", "calls this month", "cost this month"):
-        table.add_column(column, justify="right")
+def table(title: str, what: str, rows: Iterable[Mapping[str, Any]]) -> Table:
+    """A row for each model or key: today, then the month. Pure."""
+    drawn = titled(title, what)
+    for column in ("calls", "of", "cost", "of", "set\naside", "month:\ncalls", "month:\ncost"):
+        drawn.add_column(column, justify="right", vertical="bottom", no_wrap=True)
     for row in rows:
-        table.add_row(
+        drawn.add_row(
             row["name"],
             str(row["calls"]),
             str(row["calls_per_day"] or ""),
@@ -64,7 +65,7 @@ def _table(title: str, what: str, rows: Iterable[Mapping[str, Any]]) -> Table:
             str(row["month_calls"]),
             dollars(row["month_usd"]),
         )
-    return table
+    return drawn
 
 
 def _month(shown: Mapping[str, Any]) -> str:

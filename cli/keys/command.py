@@ -18,7 +18,7 @@ Models = Annotated[
 Rpm = Annotated[int, typer.Option(min=0, max=MOST, help="Requests in a minute; 0: no limit.")]
 Tpm = Annotated[int, typer.Option(min=0, max=MOST, help="Tokens in a minute; 0: no limit.")]
 Concurrent = Annotated[
-    int, typer.Option(min=0, max=MOST, help="Jobs at once; 0: `[limits] caller_jobs`.")
+    int, typer.Option(min=0, max=MOST, help="Jobs at once; 0: `limits.caller_jobs`.")
 ]
 Budget = Annotated[
     float, typer.Option(min=0, help="US dollars in a day for models with a price; 0: any.")

@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from cli.jobs import moment
 from cli.roles import find_model
 from cli.screen import err, out, print_json
 from cli.solo import settings_of_role
+from cli.wording import dollars
 from fleet.callers import Caller
 from fleet.dispatch import Dispatcher
 from fleet.errors import ConfigError, FleetFault
@@ -90,19 +92,19 @@ def show_list(config: Path | None, as_json: bool) -> None:
     if not keys:
         out.print("No keys yet. Make one: fleet keys create NAME", markup=False)
         return
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in (
         "name",
         "key",
         "models",
         "rpm",
         "tpm",
-        "at once",
-        "$ a day",
-        "calls a day",
+        "at\nonce",
+        "$ a\nday",
+        "calls\na day",
         "created",
     ):
-        table.add_column(column, no_wrap=column in ("name", "key"))
+        table.add_column(column, no_wrap=column != "models")
     for key in keys:
         table.add_row(*_cells(key))
     out.print(table)
@@ -168,8 +170,8 @@ def described(told: dict[str, Any]) -> dict[str, str]:
         "jobs that have not ended": of(jobs, told["concurrent"])
         if told["concurrent"]
         else str(jobs),
-        "spent today": f"${spent:g} of ${budget:g}" if budget else f"${spent:g}",
-        "set aside now": f"${told['held_usd']:g}",
+        "spent today": dollars(spent) + (f" of {dollars(budget)}" if budget else ""),
+        "set aside now": dollars(told["held_usd"]),
         "paid calls today": of(calls, told["paid_calls"]) if told["paid_calls"] else str(calls),
     }
 

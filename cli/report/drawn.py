@@ -59,7 +59,7 @@ def cache_line(caches: Iterable[Cached], jobs: int) -> str:
     """What caches have answered, and what no model had to read and write for it."""
     parts = [
         f"{each.kind} {each.jobs:,} ({percent(each.jobs / jobs)}), "
-        f"{each.prompt_tokens:,} + {each.completion_tokens:,} tokens saved"
+        f"{each.prompt_tokens:,} tokens in and {each.completion_tokens:,} out saved"
         for each in caches
     ]
     return f"Cache: {'; '.join(parts) or 'no answer came from one'}"

@@ -117,7 +117,7 @@ def fit(
     config: Config = None,
     preset: Preset = None,
 ) -> None:
-    """Learn the routes from our examples, those in `[[router.routes]]`, and feedback."""
+    """Learn the routes from our examples, those in `router.routes`, and feedback."""
     import os
 
     from router import embedders

@@ -60,7 +60,7 @@ def test_the_report_is_drawn() -> None:
         "Quality ★★★★☆ 4.0 (1) ★★★★☆",
         "Cost $36.00/month, at the rate of the last 1.0 h $0/month",
         "External models: 25.0%, expected up to 1%: above",
-        "Cache: hit 1 (25.0%), 100 + 50 tokens saved",
+        "Cache: hit 1 (25.0%), 100 tokens in and 50 out saved",
         "Predicted waits: off by 25.0% (median; jobs that waited 1 s or more: 1)",
     ):
         assert expected in text

@@ -1,12 +1,17 @@
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from cli.ask import end_message
+from cli.budget.run import table
+from cli.failures import told
 from cli.follow import route_line
 from cli.jobs import attempted, described, nothing_listed
 from cli.outcome import Outcome, speed_line, tokens_per_second
 from cli.wording import untold, waiting_line
+from fleet.errors import StoreUnavailable
 
 TRIED = [
     {"model": "fast", "code": "stream_cut", "message": "The stream was cut."},
@@ -40,6 +45,18 @@ def test_a_figure_that_is_no_speed_is_not_taken_for_one() -> None:
     assert tokens_per_second({**TIMES, "usage": usage}) == 20
 
 
+def test_who_cannot_reach_redis_is_told_where_to_look() -> None:
+    assert "`fleet up`" in told(StoreUnavailable("Redis does not answer: refused"))
+    assert told(StoreUnavailable("Redis' memory is full.")) == "Redis' memory is full."
+
+
+def test_an_answer_of_the_cache_has_no_speed() -> None:
+    job = {**TIMES, "model": "fast", "usage": {"completion_tokens": 11}, "cost_usd": 0.0}
+    again = Outcome(status="completed", job=job | {"cache": {"status": "hit"}})
+    told = "fast: completed, first token 100 ms, 11 tokens, from the cache, $0.00"
+    assert speed_line(again) == told
+
+
 def test_a_cancelled_job_is_just_cancelled() -> None:
     job = {**TIMES, "model": "fast", "usage": None}
     cancelled = Outcome(status="cancelled", end={"reason": "cancelled"}, job=job)
@@ -52,9 +69,10 @@ def test_what_it_cost_and_which_arm_decided_is_shown() -> None:
     shown = described(job | {"claude_cost_usd": 2})
     assert (shown["arm"], shown["cost"]) == (
         "heads: b",
-        "$0.0123; $2.00 at the model that is compared with",
+        "$0.0123; at the model of `report.compare_with` it would be $2.00",
     )
     assert described(job | {"claude_cost_usd": 0.0123})["cost"] == "$0.0123"
+    assert described({"claude_cost_usd": 2})["cost"].startswith("nothing; at the model of")
     assert not {"arm", "cost"} & described({"model": "fast"}).keys()
     assert speed_line(Outcome(status="completed", job=job)) == "claude: completed, $0.0123"
     routed = {"route": "fast", "model": "fast", "experiment": "heads", "arm": "b"}
@@ -138,3 +156,21 @@ def test_attempts_are_rows_where_there_is_more_to_tell_than_one_that_went_well()
     first, second = attempted({"attempts": [told, well | {"ended": None}]})
     assert first[4:] == ["2.5 s", "lost", "its worker was lost"]
     assert second[4:] == ["", "goes on", ""]
+
+
+def test_a_job_says_what_its_answer_was_given_again_from() -> None:
+    asked = {"status": "semantic", "similarity": 0.9812, "question": "Who wrote Hamlet?"}
+    assert described({"cache": {"status": "hit"}})["cache"] == "hit"
+    assert described({"cache": asked})["cache"] == "semantic: 'Who wrote Hamlet?' (0.981)"
+    assert described({"cache": asked | {"question": None}})["cache"] == "semantic"
+    assert "cache" not in described({"cache": {"status": "miss"}})
+
+
+def test_the_smallest_amounts_fit_into_a_terminal() -> None:
+    row = {"calls": 12_345, "calls_per_day": 100, "usd": 8.5e-06, "usd_per_day": 2.5}
+    row |= {"held_usd": 0.00123, "month_calls": 12_345, "month_usd": 8.5e-06}
+    screen = Console(width=80, record=True, file=StringIO())
+    screen.print(table("today", "model", [{"name": "claude", **row}]))
+    assert (
+        "12345   100   $0.0000085   $2.50   $0.0012    12345   $0.0000085" in screen.export_text()
+    )

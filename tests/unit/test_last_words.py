@@ -58,6 +58,27 @@ def test_each_model_is_told_once_in_order_with_its_last_reason() -> None:
     assert "Loading" not in said
 
 
+def test_models_that_never_came_into_the_plan_are_told_with_the_reason() -> None:
+    notes = (
+        "the word 'write' asks for something simple",
+        "'fast' is left out: The model's server does not answer.",
+        "'claude' is left out: the 6 calls of today (`calls_per_day` of 'claude') are used up",
+    )
+    tried = [failed("large", ServerUnreachable("it does not answer."))]
+    said = last_words(tried, CATALOGUE, plan=["large"], notes=notes).message
+    assert said.startswith(
+        "All models unavailable. Tried large: it does not answer. Not asked: 'fast' is left out: "
+        "The model's server does not answer; 'claude' is left out: the 6 calls of today "
+        "(`calls_per_day` of 'claude') are used up. What helps: "
+    )
+
+
+def test_a_note_on_a_model_that_was_asked_is_not_told_as_one_that_was_not() -> None:
+    moved = "'fast' would keep it waiting about 42 s: 'large' instead"
+    tried = [failed(name, ServerUnreachable()) for name in ("large", "fast")]
+    assert "Not asked" not in last_words(tried, CATALOGUE, plan=["large"], notes=[moved]).message
+
+
 @pytest.mark.parametrize(
     ("name", "error", "cure"),
     [
@@ -66,7 +87,7 @@ def test_each_model_is_told_once_in_order_with_its_last_reason() -> None:
         ("claude", ServerUnreachable(), "Anthropic's API can be reached from here"),
         ("fast", ServerLoading(), "wait until 'fast' has loaded its model"),
         ("fast", ServerStalled(), "first_token_s is 300, between_tokens_s 60"),
-        ("claude", CapReached(), "raise `calls_per_day` of 'claude' (now 100)"),
+        ("claude", CapReached(), "of 'claude' (`calls_per_day` is 100, `usd_per_day` is none)"),
         ("claude", CapReached(), "when the day turns"),
         ("claude", NotServed(), "a valid ANTHROPIC_API_KEY"),
         ("fast", NotServed(), "give the worker of 'fast' a key by `api_key_env`, or correct `url`"),

@@ -143,4 +143,4 @@ def test_the_package_is_looked_for_late_and_may_be_missing(without: bool) -> Non
     )
     early, known, told = json.loads(done.stdout)
     assert (early, known) == (False, 0.10)
-    assert ("give `model` (the provider's name of it) and `price`" in told) is without
+    assert ("is known: give `price`" in told) is without

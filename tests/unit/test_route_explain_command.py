@@ -82,7 +82,7 @@ def test_without_an_embedding_the_keywords_decide(
 def test_an_ask_for_claude_and_the_lack_of_one_are_told(explained: Explain) -> None:
     text = explained("Ask Claude what love is").stdout
     assert "Ask Claude" in text
-    assert "no enabled model serves the route 'claude'" in text
+    assert "no model that may be asked serves the route 'claude'" in text
 
 
 def test_the_turns_before_it_are_replayed(explained: Explain, tmp_path: Path) -> None:

@@ -50,6 +50,21 @@ def test_a_named_model_comes_first_even_if_nobody_works_for_it() -> None:
     assert names(Wish("fast", named=THREE["fast"]), alive=frozenset({"tool"}))[0] == "fast"
 
 
+@pytest.mark.parametrize(
+    ("shut", "plan"),
+    [
+        (["fast"], ["tool", "large", "claude"]),
+        (["claude"], ["fast", "tool", "large"]),
+        (["fast", "tool", "large"], ["claude", "fast", "tool", "large"]),
+        (["fast", "tool", "large", "claude"], ["fast", "tool", "large", "claude"]),
+    ],
+)
+def test_who_is_not_to_be_asked_leaves_the_plan_but_the_last_local_ones(
+    shut: list[str], plan: list[str]
+) -> None:
+    assert names(Wish("fast"), shut=dict.fromkeys(shut, "down")) == plan
+
+
 def test_of_two_models_of_a_route_the_shorter_wait_goes_first_and_the_cache_before_it() -> None:
     waits = {"a": 60.0, "b": 3.0}
     assert names(Wish("fast"), TWINS, waits=waits)[:2] == ["b", "a"]
@@ -167,4 +182,4 @@ def test_a_route_that_nobody_serves_gives_way_to_the_next_best() -> None:
     decision = decide(HELLO, verdict, Setting(local))
     assert decision.route == "large"
     assert decision.confidence == pytest.approx(0.8)
-    assert "no enabled model serves the route 'claude'" in decision.reasons
+    assert "no model that may be asked serves the route 'claude'" in decision.reasons

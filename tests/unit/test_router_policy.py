@@ -132,7 +132,7 @@ def test_the_words_that_ask_for_claude_put_it_first_even_with_tools() -> None:
 def test_a_verdict_for_a_claude_that_is_not_there_is_served_by_the_others() -> None:
     decision = decided("claude", LOCAL)
     assert decision.plan == ("fast", "tool", "large")
-    assert decision.reasons == ("a reason", "no enabled model serves the route 'claude'")
+    assert decision.reasons == ("a reason", "no model that may be asked serves the route 'claude'")
     assert decided("claude", LOCAL, has_tools=True).plan == ("tool", "large", "fast")
 
 

@@ -47,6 +47,16 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
         ),
         ("[api]\nport = 99999\n", ["api.port", "65535", "99999"]),
         ("[apo]\nport = 1\n", ["apo: unknown key; did you mean 'api'?"]),
+        (
+            "[overflow.routes.fast]\nmax_wait = 3\n",
+            ["overflow.routes.fast.max_wait: unknown key; did you mean 'max_wait_s'?"],
+        ),
+        (
+            '[overflow.routes]\nfast = "reject"\n',
+            ["overflow.routes.fast: write it as a table", "[overflow.routes.fast]"],
+        ),
+        ("[cache]\nsemantic = true\n", ["its keys under [cache.semantic]"]),
+        ('[report]\ncompare_with = "gpt-9"\n', ["\n  report.compare_with: no price of"]),
         ('[[models]]\nname = "a"\n', ["models[0]", "url"]),
         ('[[models]]\nname = "a"\nulr = "http://x"\n', ["models[0].ulr", "did you mean 'url'?"]),
         ('[[models]]\nname = "A b"\nurl = "http://x"\n', ["models[0].name", "'A b'"]),
@@ -75,8 +85,9 @@ def test_the_environment_wins_over_the_file(config: Path, monkeypatch: pytest.Mo
         ),
         (
             '[[models]]\nname = "a"\nkind = "openai"\nmodel = "b"\n',
-            ["models[0]", "give `model` (the provider's name of it) and `price`", "[prices]"],
+            ["models[0]: no price of 'b' is known: give `price`", "[prices]"],
         ),
+        ('[[models]]\nname = "a"\nkind = "openai"\n', ["models[0]: give `model`, the provider's"]),
         ("[cache]\nttl_s = 90000\n", ["cache.ttl_s", "store.retention_s"]),
         ("[cache]\nttl_s = 0\n", ["cache.ttl_s"]),
         ('[webhooks]\nsecret = "short"\n', ["webhooks.secret", "openssl"]),
