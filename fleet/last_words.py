@@ -19,6 +19,7 @@ from fleet.errors import (
     ServerUnreachable,
     StreamCut,
     TryLater,
+    TryNext,
     codes_of,
 )
 
@@ -38,6 +39,7 @@ def last_words(
     *,
     plan: Sequence[str] = (),
     allowed: Sequence[str] = (),
+    left_out: Sequence[Failure] = (),
 ) -> FleetError:
     """The error with which a job ends that no model of its plan could answer.
 
@@ -46,15 +48,27 @@ def last_words(
         catalogue: the models whose names, addresses and bounds the words may use.
         plan: the models that were to be asked.
         allowed: those that this caller may use; empty: all.
+        left_out: those that could answer and were not in the plan; see `Job.left_out`.
     """
     asked = once_each(tried)
-    if all(_too_long(name, tried, catalogue) for name in plan or [f["model"] for f in tried]):
+    names = {failure["model"] for failure in asked}
+    left_out = [failure for failure in left_out if failure["model"] not in names]
+    able = [*(plan or names), *(failure["model"] for failure in left_out)]
+    if all(_too_long(name, tried, catalogue) for name in able):
         return ContextExceeded(_bounded([_told(asked), *_cures(asked, catalogue)]))
     last_resort = _missing(catalogue, plan, allowed)
+    asked += [{**failure, "tries": 0} for failure in left_out]
     words = [f"All models unavailable. Tried {_told(asked)}", *_cures(asked, catalogue)]
     return AllModelsUnavailable(
-        _bounded([*words, *last_resort]), tried=asked, retry_after_s=worth_waiting_s(tried)
+        _bounded([*words, *last_resort]),
+        tried=asked,
+        retry_after_s=worth_waiting_s([*tried, *left_out]),
     )
+
+
+def not_asked(model: str, error: TryNext) -> dict[str, Any]:
+    """What a job keeps of a model that its plan leaves out; see `Job.left_out`."""
+    return {"model": model, "code": error.code, "message": error.message}
 
 
 def once_each(tried: Sequence[Failure]) -> list[dict[str, Any]]:
@@ -101,7 +115,8 @@ def _told(asked: Sequence[Failure]) -> str:
 def _reason(failure: Failure) -> str:
     said = str(failure["message"]).strip()
     said = said if len(said) <= REASON_MOST else f"{said[: REASON_MOST - 1]}…"
-    often = f" ({failure['tries']} times)" if failure["tries"] > 1 else ""
+    times = {0: " (not asked)", 1: ""}
+    often = times.get(failure["tries"], f" ({failure['tries']} times)")
     return f"{failure['model']}: {said}{often}"
 
 

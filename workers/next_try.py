@@ -66,7 +66,9 @@ class NextTry:
         failed = HandOver(0, reason, tried, free=free, rounds=job.rounds, begun=begun)
         left = free or job.attempt - job.released < self.max_attempts
         how = self._next(job, failed) if left else None
-        return how or last_words(tried, self.catalogue, plan=job.plan, allowed=job.allowed)
+        return how or last_words(
+            tried, self.catalogue, plan=job.plan, allowed=job.allowed, left_out=job.left_out
+        )
 
     def _next(self, job: Job, how: HandOver) -> HandOver | None:
         """The next model of this round, else another round."""

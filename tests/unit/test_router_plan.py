@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fleet.catalogue import Catalogue, Model
-from fleet.errors import InvalidRequest
+from fleet.errors import BreakerOpen, InvalidRequest
 from router.conversation import Conversation
 from router.plan import Standing, Wish, order
 from router.policy import Manner, Setting, decide
@@ -76,6 +76,24 @@ def test_who_cannot_see_gets_no_pictures() -> None:
     named = Signals("fast", HELLO.conversation, False, 1, has_images=True)
     with pytest.raises(InvalidRequest, match=r"'fast' cannot see pictures.*these can: large"):
         decide(named, None, Setting(seeing))
+
+
+def test_a_model_that_is_left_alone_is_replaced_by_none_that_cannot_do_its_work() -> None:
+    some = Catalogue((model("fast", tools=False), model("large", images=True, context=32768)))
+    shut = Setting(some, standing=Standing(shut={"large": BreakerOpen("it failed lately")}))
+    unsure = Verdict("fast", 1.0, (), "test")
+    able = {
+        "tools": Signals("auto", HELLO.conversation, has_tools=True, tokens=10),
+        "pictures": Signals("auto", HELLO.conversation, False, 10, has_images=True),
+        "length": Signals("auto", HELLO.conversation, False, 9_000),
+    }
+    for what, signals in able.items():
+        assert decide(signals, unsure, shut).plan == ("large",), what
+    plain = decide(HELLO, unsure, shut)
+    assert plain.plan == ("fast",)
+    assert plain.reasons[-1] == "'large' is left out: it failed lately"
+    left_out = {"model": "large", "code": "breaker_open", "message": "it failed lately"}
+    assert plain.left_out == (left_out,)
 
 
 def test_a_part_of_a_catalogue_knows_no_other_models() -> None:
