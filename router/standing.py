@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fleet.breaker.reports import loading, shut
-from fleet.errors import BreakerOpen, CapReached, StoreUnavailable, TryNext
+from fleet.errors import BreakerOpen, CapReached, StoreUnavailable
 from fleet.job import Job
 from fleet.ledger import Ledger
 from fleet.outlook import Outlook
@@ -57,10 +57,9 @@ class Watch:
         nodes = await living_nodes(self._ledger)
         alive = frozenset(n["model"] for n in nodes if isinstance(n.get("model"), str))
         self.broken, self.loading = shut(nodes), loading(nodes)
-        shut: dict[str, TryNext] = dict(await self._used_up())
-        return Standing(
-            alive, shut=shut | {name: BreakerOpen(why) for name, why in self.broken.items()}
-        )
+        spent = await self._used_up()
+        left_alone = {name: BreakerOpen(why) for name, why in self.broken.items()}
+        return Standing(alive, shut={**spent, **left_alone})
 
     async def _used_up(self) -> dict[str, CapReached]:
         """The models of which no call may be made any more today."""

@@ -11,8 +11,9 @@ import pytest_asyncio
 from fleet.breaker.machine import Failed, Phase, Probe, Rules, State, Well
 from fleet.breaker.store import Breakers
 from fleet.dispatch import Dispatcher
+from fleet.errors import BreakerOpen, CapReached
 from fleet.job import Job, NewJob, Status, new_job_id
-from fleet.ledger import Ledger, connect
+from fleet.ledger import Ledger, Write, connect
 from fleet.listener import Listener
 from fleet.names import BREAKERS_CHANNEL, NODE_TTL_S, breaker_key, queue_list
 from fleet.settings import Settings
@@ -101,7 +102,8 @@ def watching(ledger: Ledger, settings: Settings, *alive: str, **broken: str) -> 
     """A router's view of the fleet."""
     watch = Watch(ledger, settings)
     watch.broken = broken
-    watch.standing = Standing(frozenset(alive or ("fast", "tool")), {}, broken)
+    shut = {name: BreakerOpen(why) for name, why in broken.items()}
+    watch.standing = Standing(frozenset(alive or ("fast", "tool")), {}, shut)
     return watch
 
 
@@ -136,15 +138,40 @@ async def test_jobs_of_a_shut_model_go_on_and_two_routers_move_each_once(
     assert taken.job.id in jobs
 
 
-async def test_a_job_comes_to_an_earlier_model_once_and_then_stays(
+async def test_a_job_comes_back_to_an_earlier_model_once_in_each_round(
     ledger: Ledger, redis_url: str
 ) -> None:
     job_id = await routed(ledger, "fast", "tool")
-    settings = settings_for(redis_url)
-    assert await diverter(ledger, settings, fast="down").look() == 1
-    assert await diverter(ledger, settings, tool="down").look() == 0  # fast has failed it before
+    settings = settings_for(redis_url, fallback={"rounds": 3})
+    fast, tool = (diverter(ledger, settings, **{name: "down"}) for name in ("fast", "tool"))
+    assert [await router.look() for router in (fast, tool, fast, tool, fast, tool)] == [1] * 5 + [0]
     job = await loaded(ledger, job_id)
-    assert [failure["model"] for failure in job.tried] == ["fast"]
+    assert (job.rounds, job.model) == (2, "tool")
+    assert [failure["model"] for failure in job.tried] == ["fast", "tool", "fast", "tool", "fast"]
+
+
+async def test_half_an_answer_that_nobody_goes_on_with_ends_when_its_server_stays_away(
+    ledger: Ledger, redis_url: str
+) -> None:
+    now = 0.0
+    settings = settings_for(
+        redis_url, fallback={"after_first_token": "fail"}, breaker={"patience_s": 10}
+    )
+    job_id = await routed(ledger, "fast", "tool")
+    claim = await ledger.claim("fast", "w", "w#1")
+    assert claim
+    said = ["token", '{"content":"half"}']
+    await ledger.append([Write(claim.job, claim.job.seq, 0, said)])
+    watch = watching(ledger, settings, fast="down")
+    router = Diverter(ledger, watch, settings, lambda: now)
+    await asyncio.sleep(0.25)
+    assert job_id in await ledger.reap()
+    assert await router.look() == 0
+    now = 20.0
+    assert await router.look() == 1
+    job = await loaded(ledger, job_id)
+    assert job.status is Status.FAILED
+    assert await ledger.jobs_waiting(["fast", "tool"]) == [0, 0]
 
 
 async def test_a_full_line_takes_no_more(redis_url: str) -> None:
@@ -184,6 +211,28 @@ async def test_a_job_whose_worker_is_lost_goes_on_as_well(ledger: Ledger, redis_
     assert not await ledger.renew(claim.job)
     job = await loaded(ledger, job_id)
     assert (job.status, job.model, job.attempt) == (Status.ROUTED, "tool", 1)
+
+
+async def test_a_lost_job_with_no_way_on_fails_and_is_told_of_the_cap_that_closed_another(
+    ledger: Ledger, redis_url: str
+) -> None:
+    settings = settings_for(redis_url, breaker={"patience_s": 0})
+    job_id = await routed(ledger, "fast", "tool")
+    assert await ledger.claim("fast", "w", "w#1")
+    watch = watching(ledger, settings, fast="down")
+    watch.standing = Standing(
+        watch.standing.alive, {}, {"fast": BreakerOpen("down"), "tool": CapReached("used up")}
+    )
+    await asyncio.sleep(0.25)
+    assert job_id in await ledger.reap()
+    assert await Diverter(ledger, watch, settings).look() == 1
+    job = await loaded(ledger, job_id)
+    assert job.status is Status.FAILED
+    assert job.error
+    assert [(t["model"], t["code"], t["tries"]) for t in job.error["tried"]] == [
+        ("fast", "breaker_open", 1),
+        ("tool", "cap_reached", 0),
+    ]
 
 
 async def test_jobs_that_have_nowhere_to_go_do_not_hide_those_behind_them(
