@@ -208,10 +208,10 @@ class Runner:
             try:
                 async with running.scope:
                     running.streaming = running.stopped_by is None
-                    if not running.streaming:
-                        raise TimeoutError
                     try:
                         with self._guard.listening(running):
+                            if not running.streaming:
+                                raise TimeoutError
                             end = await self._stream(running)
                     finally:
                         running.streaming = False

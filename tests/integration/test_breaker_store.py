@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from fleet.breaker.machine import Failed, Phase, Probe, Rules, State, Well
+from fleet.breaker.machine import Failed, Phase, Probe, Rules, State, Told, Well
 from fleet.breaker.store import Breakers
 from fleet.dispatch import Dispatcher
 from fleet.errors import BreakerOpen, CapReached
 from fleet.job import Job, NewJob, Status, new_job_id
+from fleet.journal import Writer
 from fleet.ledger import Ledger, Write, connect
 from fleet.listener import Listener
 from fleet.names import BREAKERS_CHANNEL, NODE_TTL_S, breaker_key, queue_list
@@ -21,6 +22,8 @@ from router.diverting import LOOK_MOST, Diverter
 from router.plan import Standing
 from router.standing import Watch
 from tests.support import decision, until
+from workers.guard import Guard, server_of
+from workers.runner import Runner
 
 MODELS: Any = [{"name": n, "url": f"http://127.0.0.1:{p}"} for n, p in (("fast", 1), ("tool", 2))]
 NAMES = count(1)
@@ -53,6 +56,14 @@ async def test_every_failure_counts_whoever_tells_it(ledger: Ledger) -> None:
     assert 0 < state.until - now <= 1_000
     assert await ledger.line.call("TTL", breaker_key("s")) > 500
     assert (await breakers.read("another")).state == State()
+
+
+async def test_a_long_pause_is_not_forgotten_before_it_is_over(ledger: Ledger) -> None:
+    hour = 3_600_000
+    breakers = Breakers(ledger.line, Rules(longest_wish_ms=hour))
+    seen = await breakers.change("s", Told("not today", hour))
+    assert seen.state.until - seen.now == hour
+    assert await ledger.line.call("PTTL", breaker_key("s")) > hour
 
 
 async def test_of_many_who_would_probe_one_does(ledger: Ledger) -> None:
@@ -271,3 +282,44 @@ async def test_when_nobody_is_asked_a_job_fails_after_a_while_unless_a_server_is
         ("fast", "breaker_open", "down"),
         ("tool", "breaker_open", "hung"),
     ]
+
+
+class Drained:
+    """A provider's backend, in a process that is told to stop while it claims a job."""
+
+    probes = False
+    continues = False
+    server = ""
+    runner: Runner
+
+    def prepare(self) -> None:
+        self.runner.drain()
+
+
+async def test_a_process_that_stops_with_the_probe_in_hand_gives_it_back(
+    ledger: Ledger, redis_url: str
+) -> None:
+    settings = settings_for(redis_url)
+    backend: Any = Drained()
+    breakers = Breakers(ledger.line, Rules(first_pause_ms=1))
+    model = settings.catalogue["fast"]
+    await breakers.change(server_of(model), Told("not now"))
+    guard, writer = Guard(model, backend, breakers), Writer(ledger)
+    backend.runner = Runner("fast", backend, ledger, writer, "w", settings, 1, guard)
+    writer.start()
+    await guard.start()
+    heard: list[str | None] = []
+    listener = Listener(settings)
+    await listener.start()
+    await listener.add(BREAKERS_CHANNEL, heard.append)
+    heard.clear()
+    await routed(ledger, "fast", "tool")
+    await backend.runner.run("")
+    assert await ledger.jobs_waiting(["fast"]) == [1]
+    await until(lambda: len(heard) == 2, "the probe was taken and given back")
+    seen = await breakers.read(server_of(model))
+    assert seen.state.phase is Phase.OPEN
+    assert seen.state.until <= seen.now
+    await listener.stop()
+    await guard.stop()
+    await writer.stop()
