@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from fleet.callers import Caller
 from fleet.names import PACE
 from tests.fakes.handle import Fake
-from tests.integration.conftest import MODEL
+from tests.integration.conftest import MODEL, client_of
 from tests.stack import Stack
 from tests.support import Valkey, wait_until
 
@@ -202,3 +203,32 @@ def test_the_router_refuses_what_the_post_could_not_know(stack: Stack) -> None:
     job = stack.ended(stack.post(EASY, if_busy="reject"))
     assert (job["status"], job["error"]["code"]) == ("failed", "too_busy")
     assert "'fast' would keep it waiting" in job["error"]["message"]
+
+
+def test_a_key_for_one_model_waits_for_that_one_whoever_else_is_free(stack: Stack) -> None:
+    occupy(stack, "fast")
+    with client_of(stack, Caller("narrow", models=("fast",))) as client:
+        refused = client.post("/v1/jobs", json={"message": EASY, "if_busy": "reject"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_busy")
+        made = client.post("/v1/jobs", json={"message": EASY, "if_busy": "overflow"}).json()
+        assert made["predicted_wait_s"] > 5
+        wait_until(
+            lambda: client.get(f"/v1/jobs/{made['id']}").json()["plan"] == ["fast"], "its plan"
+        )
+        client.post(f"/v1/jobs/{made['id']}/cancel")
+
+
+def test_an_unknown_way_to_wait_is_refused_by_name(stack: Stack) -> None:
+    message = [{"role": "user", "content": EASY}]
+    head = {"x-fleet-if-busy": "never"}
+    asks: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"messages": message},
+        "/v1/responses": {"input": EASY},
+        "/v1/messages": {"messages": message, "model": "auto", "max_tokens": 9},
+    }
+    for path, body in asks.items():
+        by_body = stack.client.post(path, json={**body, "if_busy": "never"})
+        by_head = stack.client.post(path, json=body, headers=head)
+        assert (by_body.status_code, by_head.status_code) == (400, 400), path
+        assert "if_busy" in by_body.json()["error"]["message"]
+        assert "x-fleet-if-busy" in by_head.json()["error"]["message"]
