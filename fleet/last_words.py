@@ -151,8 +151,8 @@ def _stalled(model: Model) -> str:
 
 def _capped(model: Model) -> str:
     return (
-        f"raise `calls_per_day` of {model.name!r} (now {model.calls_per_day}), or the budget of "
-        "the key, whichever is spent; both begin anew when the day turns"
+        f"raise `calls_per_day` of {model.name!r} (now {model.calls_per_day}), its `usd_per_day`, "
+        "[spend] or the budget of the key, whichever is spent; each begins anew when the day turns"
     )
 
 
@@ -161,8 +161,8 @@ def _not_served(model: Model) -> str:
         key = f"a valid {model.api_key_env}" if model.api_key_env else "a key by `api_key_env`"
         return f"give the worker of {model.name!r} {key}, or correct `url` ({place(model)})"
     return (
-        f"give the worker of {model.name!r} a valid {model.api_key_env}, and see `model` of its "
-        "entry"
+        f"give the worker of {model.name!r} a valid {model.api_key_env}, see `model` of its entry, "
+        "or change the request, whichever it names"
     )
 
 

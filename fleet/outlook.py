@@ -68,4 +68,5 @@ def _read(reports: Sequence[str], paces: Sequence[str], mix: Sequence[str]) -> L
             slots[model] = slots.get(model, 0) + count
     counts = {what: int(count) for what, count in pairs(mix).items() if ":" in what}
     known = {model: Pace.read(told) for model, told in pairs(paces).items()}
-    return Look(slots, known, counts, frozenset(shut(nodes)))
+    spent = {str(name) for node in nodes for name in node.get("spent", ())}
+    return Look(slots, known, counts, spent.union(shut(nodes)))

@@ -86,7 +86,7 @@ class Look:
     paces: Mapping[str, Pace] = field(default_factory=dict)
     #: Where the last decisions went: `asked:model`, and how many of them.
     mix: Mapping[str, int] = field(default_factory=dict)
-    #: Models whose servers are left alone.
+    #: Models that plans leave out: their servers are left alone, or their day's calls used up.
     shut: Collection[str] = ()
 
     def shares(self, asked: str, models: Iterable[str]) -> dict[str, float]:

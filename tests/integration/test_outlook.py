@@ -178,12 +178,12 @@ async def test_workers_that_do_not_ask_their_server_have_no_slots_to_give(ledger
         "fast:2": {"model": "fast", "slots": 4, "server": "down", "shut": "it is down"},
         "tool:1": {"model": "tool", "slots": 8, "server": "down", "shut": "it is down"},
         "large:1": {"model": "large", "slots": 16, "server": "loading", "shut": ""},
-        "router:1": {"role": "router"},
+        "router:1": {"role": "router", "spent": ["claude"]},
     }
     nodes = [Heartbeat(ledger, name, partial(dict, told)) for name, told in said.items()]
     for node in nodes:
         await node.beat()
     look = (await view(ledger)).look
     assert look.slots == {"fast": 2}
-    assert set(look.shut) == {"tool"}
+    assert set(look.shut) == {"tool", "claude"}
     assert (await view(ledger)).wait_s("tool") is None
