@@ -141,7 +141,7 @@ def test_claude_is_asked_only_when_all_local_models_are_busy_and_under_its_cap(
     assert (first["status"], first["model"]) == ("completed", "claude")
     second = stack.post(EASY, if_busy="overflow")
     wait_until(lambda: stack.job(second)["model"] in ("fast", "large"), "it waits for a local one")
-    asked = {"message": EASY, "model": "claude"}
+    asked = {"message": EASY, "model": "claude", "if_busy": "reject"}
     wait_until(
         lambda: stack.client.post("/v1/jobs", json=asked).json()["predicted_wait_s"],
         "who asks for Claude is told of the wait for a local one",
