@@ -1,5 +1,6 @@
 """What becomes of jobs whose model would keep them waiting: each way, in every API."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -7,10 +8,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from fleet.callers import Caller
-from fleet.names import PACE
+from fleet.names import NODES_PREFIX, PACE
 from tests.fakes.handle import Fake
-from tests.integration.conftest import MODEL, client_of
+from tests.integration.conftest import MODEL
 from tests.stack import Stack
 from tests.support import Valkey, wait_until
 
@@ -141,12 +141,11 @@ def test_claude_is_asked_only_when_all_local_models_are_busy_and_under_its_cap(
     assert (first["status"], first["model"]) == ("completed", "claude")
     second = stack.post(EASY, if_busy="overflow")
     wait_until(lambda: stack.job(second)["model"] in ("fast", "large"), "it waits for a local one")
-    asked = {"message": EASY, "model": "claude", "if_busy": "reject"}
-    wait_until(
-        lambda: stack.client.post("/v1/jobs", json=asked).json()["predicted_wait_s"],
-        "who asks for Claude is told of the wait for a local one",
-        20,
-    )
+    with Redis.from_url(stack.env["FLEET_REDIS_URL"], decode_responses=True) as client:
+        [node] = client.scan_iter(f"{NODES_PREFIX}router*")
+        wait_until(lambda: "claude" in json.loads(client.get(node))["spent"], "it is told", 20)
+    asked = stack.client.post("/v1/jobs", json={"message": EASY, "model": "claude"}).json()
+    assert asked["predicted_wait_s"] > 5
 
 
 def test_who_does_not_want_to_wait_is_told_so_in_its_own_apis_words(stack: Stack) -> None:
@@ -209,19 +208,6 @@ def test_the_router_refuses_what_the_post_could_not_know(stack: Stack) -> None:
     job = stack.ended(stack.post(EASY, if_busy="reject"))
     assert (job["status"], job["error"]["code"]) == ("failed", "too_busy")
     assert "'fast' would keep it waiting" in job["error"]["message"]
-
-
-def test_a_key_for_one_model_waits_for_that_one_whoever_else_is_free(stack: Stack) -> None:
-    occupy(stack, "fast")
-    with client_of(stack, Caller("narrow", models=("fast",))) as client:
-        refused = client.post("/v1/jobs", json={"message": EASY, "if_busy": "reject"})
-        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "too_busy")
-        made = client.post("/v1/jobs", json={"message": EASY, "if_busy": "overflow"}).json()
-        assert made["predicted_wait_s"] > 5
-        wait_until(
-            lambda: client.get(f"/v1/jobs/{made['id']}").json()["plan"] == ["fast"], "its plan"
-        )
-        client.post(f"/v1/jobs/{made['id']}/cancel")
 
 
 def test_an_unknown_way_to_wait_is_refused_by_name(stack: Stack) -> None:
