@@ -1,6 +1,6 @@
 """Saying in good time how long a job will wait, and no where there is no room for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,8 +23,8 @@ def candidates(catalogue: Catalogue, asked: str) -> list[str]:
     """The models of which one must have room for a job that asks for this."""
     if model := catalogue.get(asked):
         return [model.name]
-    local = [model for model in catalogue.enabled if not model.external]
-    return [model.name for model in local or catalogue.enabled]
+    able = [model for model in catalogue.enabled if not model.external or asked in model.roles]
+    return [model.name for model in able or catalogue.enabled]
 
 
 def likely_tokens(catalogue: Catalogue, asked: str, record: Mapping[str, Any], tpm: int) -> int:
@@ -48,7 +48,8 @@ async def foreseen(state: State, new: NewJob, catalogue: Catalogue) -> tuple[New
         return new, Expected(0.0)
     models = catalogue.enabled
     view = await state.outlook.view(new.id, new.priority, new.caller, models)
-    expected = view.expected(new.asked_model, _likely(catalogue, new.asked_model))
+    likely = _likely(catalogue, new.asked_model, view.look.shut)
+    expected = view.expected(new.asked_model, likely)
     wait_s = expected.wait_s
     new = replace(new, predicted_wait_ms=None if wait_s is None else round(wait_s * 1000))
     patience = _most_patient(state, new, catalogue)
@@ -59,13 +60,18 @@ async def foreseen(state: State, new: NewJob, catalogue: Catalogue) -> tuple[New
     return new, expected
 
 
-def _likely(catalogue: Catalogue, asked: str) -> list[str]:
-    """The models that a job which asks for this may get, the first choice first."""
-    if model := catalogue.get(asked):
-        return [model.name]
-    if asked in catalogue.served_routes:
-        return [model.name for model in catalogue.for_route(asked)]
-    return candidates(catalogue, asked)
+def _likely(catalogue: Catalogue, asked: str, shut: Collection[str]) -> list[str]:
+    """The models that a job which asks for this may get, the first choice first; those in `shut`
+    are left out of plans, unless nobody else is there.
+    """
+    named = catalogue.get(asked)
+    if named and asked not in shut:
+        return [asked]
+    route = next(iter(named.roles), "") if named else asked
+    names = candidates(catalogue, asked)
+    if named or route in catalogue.served_routes:
+        names = [model.name for model in catalogue.for_route(route)]
+    return [name for name in names if name not in shut] or candidates(catalogue, asked)
 
 
 def _most_patient(state: State, new: NewJob, catalogue: Catalogue) -> Patience | None:

@@ -42,6 +42,8 @@ class Decision:
     held: int = 0
     #: Milliseconds that the job is expected to wait for its model; None: not known.
     predicted_wait_ms: int | None = None
+    #: Models that could answer and are not asked now: `{model, code, message}` each.
+    left_out: tuple[dict[str, Any], ...] = ()
     #: Milliseconds that deciding took, Redis not counted.
     took_ms: float = 0.0
 
@@ -84,6 +86,7 @@ class Decision:
             *("arm", self.arm),
             *("conversation", self.conversation),
             *known("predicted_wait_ms", self.predicted_wait_ms),
+            *(("left_out", json.dumps(self.left_out)) if self.left_out else ()),
         ]
 
 

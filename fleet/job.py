@@ -238,6 +238,9 @@ class Job:
     #: Models that failed so far: `{model, attempt, code, message, at, took_ms}` each, and what a
     #: server told beside that: `needs` (tokens), `retry_after_s`.
     tried: tuple[dict[str, Any], ...] = ()
+    #: Models that could answer, and that the plan leaves out because they were not to be asked
+    #: then: `{model, code, message}` each.
+    left_out: tuple[dict[str, Any], ...] = ()
     usage: dict[str, Any] | None = None
     #: US dollars that its calls cost, also those that broke off; None: none is known to have cost
     #: any, or to have a price.
@@ -360,7 +363,7 @@ _NUMBERS = (
     "webhook_status",
     "webhook_next_at",
 )
-_LISTS = ("plan", "reasons", "tried", "allowed")
+_LISTS = ("plan", "reasons", "tried", "left_out", "allowed")
 _TABLES = ("scores", "metadata")
 _MAYBE = (
     "confidence",

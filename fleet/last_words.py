@@ -1,6 +1,6 @@
 """What is said when nobody could answer: who was asked, what each said, and what helps. Pure."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ from fleet.errors import (
     ServerUnreachable,
     StreamCut,
     TryLater,
+    TryNext,
     codes_of,
 )
 
@@ -38,7 +39,7 @@ def last_words(
     *,
     plan: Sequence[str] = (),
     allowed: Sequence[str] = (),
-    notes: Sequence[str] = (),
+    left_out: Sequence[Failure] = (),
 ) -> FleetError:
     """The error with which a job ends that no model of its plan could answer.
 
@@ -47,18 +48,27 @@ def last_words(
         catalogue: the models whose names, addresses and bounds the words may use.
         plan: the models that were to be asked.
         allowed: those that this caller may use; empty: all.
-        notes: what the router said of its plan; see `Job.reasons`.
+        left_out: those that could answer and were not in the plan; see `Job.left_out`.
     """
     asked = once_each(tried)
-    if all(_too_long(name, tried, catalogue) for name in plan or [f["model"] for f in tried]):
+    names = {failure["model"] for failure in asked}
+    left_out = [failure for failure in left_out if failure["model"] not in names]
+    able = [*(plan or names), *(failure["model"] for failure in left_out)]
+    if all(_too_long(name, tried, catalogue) for name in able):
         return ContextExceeded(_bounded([_told(asked), *_cures(asked, catalogue)]))
-    words = [
-        f"All models unavailable. Tried {_told(asked)}",
-        *_not_asked(catalogue, {*plan, *(failure["model"] for failure in asked)}, notes),
-        *_cures(asked, catalogue),
-        *_missing(catalogue, plan, allowed),
-    ]
-    return AllModelsUnavailable(_bounded(words), tried=asked, retry_after_s=worth_waiting_s(tried))
+    last_resort = _missing(catalogue, plan, allowed)
+    asked += [{**failure, "tries": 0} for failure in left_out]
+    words = [f"All models unavailable. Tried {_told(asked)}", *_cures(asked, catalogue)]
+    return AllModelsUnavailable(
+        _bounded([*words, *last_resort]),
+        tried=asked,
+        retry_after_s=worth_waiting_s([*tried, *left_out]),
+    )
+
+
+def not_asked(model: str, error: TryNext) -> dict[str, Any]:
+    """What a job keeps of a model that its plan leaves out; see `Job.left_out`."""
+    return {"model": model, "code": error.code, "message": error.message}
 
 
 def once_each(tried: Sequence[Failure]) -> list[dict[str, Any]]:
@@ -105,15 +115,9 @@ def _told(asked: Sequence[Failure]) -> str:
 def _reason(failure: Failure) -> str:
     said = str(failure["message"]).strip().rstrip(".")
     said = said if len(said) <= REASON_MOST else f"{said[: REASON_MOST - 1]}…"
-    often = f" ({failure['tries']} times)" if failure["tries"] > 1 else ""
+    times = {0: " (not asked)", 1: ""}
+    often = times.get(failure["tries"], f" ({failure['tries']} times)")
     return f"{failure['model']}: {said}{often}"
-
-
-def _not_asked(catalogue: Catalogue, asked: Collection[str], notes: Sequence[str]) -> Iterator[str]:
-    """Models that the router kept out of the plan, in its own words."""
-    others = tuple(f"{m.name!r} " for m in catalogue.models if m.name not in asked)
-    if said := [note.rstrip(".") for note in notes if note.startswith(others)]:
-        yield f"Not asked: {'; '.join(said)}"
 
 
 def _cures(asked: Sequence[Failure], catalogue: Catalogue) -> list[str]:
@@ -162,8 +166,8 @@ def _not_served(model: Model) -> str:
         key = f"a valid {model.api_key_env}" if model.api_key_env else "a key by `api_key_env`"
         return f"give the worker of {model.name!r} {key}, or correct `url` ({place(model)})"
     return (
-        f"give the worker of {model.name!r} a valid {model.api_key_env}, and see `model` of its "
-        "entry"
+        f"give the worker of {model.name!r} a valid {model.api_key_env}, see `model` of its entry, "
+        "or change the request, whichever it names"
     )
 
 

@@ -75,8 +75,8 @@ REAP_AGAIN_MS = 5_000
 LACKS_MS = 5_000
 #: A router that has not decided for so long is taken for dead.
 ROUTING_LEASE_MS = 10_000
-#: Statuses in which nobody runs the job yet.
-WAITING = ",queued,routed,"
+#: Statuses in which nobody runs the job; `lost`: it is running, and its lease has run out.
+WAITING = ",queued,routed,lost,"
 UNENDED = ",queued,routed,running,"
 #: Routes whose answers are of their moment, and are not given again.
 LIVE_ROUTES = ",tool,"
@@ -567,6 +567,7 @@ class Ledger(Records):
                     _json(order),
                     *("model", model),
                     *("step", how.step),
+                    *("rounds", how.rounds),
                     *("tried", json.dumps(how.tried)),
                     *("restart_reason", how.reason),
                     *("generation", ""),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from fleet import scripts
+from fleet.breaker.reports import shut
 from fleet.catalogue import Model
 from fleet.line import Line
 from fleet.names import MIX, NODES, NODES_PREFIX, PACE, ROUTER_QUEUE, waiting_key
@@ -58,10 +59,14 @@ def _place(now: int, seen: Sequence[int | str]) -> Place:
 
 
 def _read(reports: Sequence[str], paces: Sequence[str], mix: Sequence[str]) -> Look:
+    nodes = list(map(json.loads, reports))
     slots: dict[str, int] = {}
-    for report in map(json.loads, reports):
-        model, count = report.get("model"), report.get("slots")
-        if isinstance(model, str) and isinstance(count, int):
+    for node in nodes:
+        model, count = node.get("model"), node.get("slots")
+        asks = not node.get("shut") and node.get("server") != "loading"
+        if asks and isinstance(model, str) and isinstance(count, int):
             slots[model] = slots.get(model, 0) + count
     counts = {what: int(count) for what, count in pairs(mix).items() if ":" in what}
-    return Look(slots, {model: Pace.read(told) for model, told in pairs(paces).items()}, counts)
+    known = {model: Pace.read(told) for model, told in pairs(paces).items()}
+    spent = {str(name) for node in nodes for name in node.get("spent", ())}
+    return Look(slots, known, counts, spent.union(shut(nodes)))

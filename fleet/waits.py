@@ -6,10 +6,11 @@ then the first again. If knowing how long one has run said nothing of its end, a
 as likely the next one, and a job would leave every so often. Real jobs are in between; so is the
 prediction, by how much they vary.
 
-What cannot be known is None: nobody works there, or nobody has been seen to finish.
+What cannot be known is None: nobody works there, its server is left alone or loading, or nobody
+has been seen to finish.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -80,11 +81,13 @@ def _clockwork_s(
 class Look:
     """How the fleet does, beside who stands in line."""
 
-    #: Streams that each model's living workers can run at once.
+    #: Streams that each model's living workers can run at once, as long as they ask its server.
     slots: Mapping[str, int] = field(default_factory=dict)
     paces: Mapping[str, Pace] = field(default_factory=dict)
     #: Where the last decisions went: `asked:model`, and how many of them.
     mix: Mapping[str, int] = field(default_factory=dict)
+    #: Models that plans leave out: their servers are left alone, or their day's calls used up.
+    shut: Collection[str] = ()
 
     def shares(self, asked: str, models: Iterable[str]) -> dict[str, float]:
         """How jobs that asked for this spread over these models; empty if none were seen."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from fleet.errors import StoreUnavailable
 from fleet.job import Job
-from fleet.last_words import last_words
+from fleet.last_words import last_words, not_asked
 from fleet.ledger import Ledger
 from fleet.names import NODE_TTL_S
 from fleet.settings import Settings
@@ -45,6 +45,7 @@ class Diverter:
         self._watch = watch
         self._catalogue = settings.catalogue
         self._keep_halves = settings.fallback.after_first_token == "fail"
+        self._rounds = settings.fallback.rounds
         self._clock = clock
         #: When each model had a living worker last, as far as this process knows.
         self._served = {model.name: clock() for model in settings.catalogue.models}
@@ -107,9 +108,8 @@ class Diverter:
         return moved
 
     async def _move(self, job: Job, left: Mapping[str, Left]) -> bool:
-        if job.streamed and self._keep_halves:
-            return False  # no other model goes on with it
-        ways = ways_on(job, left[job.model], self._serves)
+        kept = job.streamed and self._keep_halves  # no other model goes on with it
+        ways = [] if kept else ways_on(job, left[job.model], self._serves, self._rounds)
         for how in ways:
             if await self._ledger.divert(job, how):
                 return True
@@ -123,9 +123,14 @@ class Diverter:
         now = self._clock()
         if now - self._stuck.setdefault(job.id, now) < self._patience_s:
             return False
-        tried = all_failures(job, left)
+        tried, shut = all_failures(job, left), self._watch.standing.shut
+        spent = [not_asked(name, shut[name]) for name in job.plan if name in shut]
         error = last_words(
-            tried, self._catalogue, plan=job.plan, allowed=job.allowed, notes=job.reasons
+            tried,
+            self._catalogue,
+            plan=job.plan,
+            allowed=job.allowed,
+            left_out=[*spent, *job.left_out],
         )
         await self._ledger.fail(job.id, error.as_dict(), tried=tried)
         return True

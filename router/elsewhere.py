@@ -25,18 +25,27 @@ class Left:
         return {"model": model, "attempt": attempt, "code": code, "message": self.why}
 
 
-def ways_on(job: Job, left: Left, serves: Callable[[str], bool]) -> list[HandOver]:
+def ways_on(job: Job, left: Left, serves: Callable[[str], bool], rounds: int = 1) -> list[HandOver]:
     """The ways on for a job that waits for a model which is left alone, the best first: the later
-    steps of its plan, then the earlier ones that were not tried. `serves` says which models are
-    asked. Each way is noted as a failure of that model, so a job does not go round for ever.
+    steps of its plan, then the earlier ones that were not tried, then another round: those that
+    may have come back. `serves` says which models are asked. Each way is noted as a failure of
+    that model, and there are so many `rounds`, so a job does not go round for ever.
     """
     failed = {failure["model"]: failure["code"] for failure in job.tried}
     hopeless = {name for name, code in failed.items() if code not in PASSING}
     later = [i for i in range(job.step + 1, len(job.plan)) if job.plan[i] not in hopeless]
     earlier = [i for i in range(job.step) if job.plan[i] not in failed]
+    again = [i for i in range(job.step) if failed.get(job.plan[i]) in PASSING]
     reason = f"{job.model} is not asked for now: {left.why}"
     tried = [*job.tried, left.failure(job.model, job.attempt)]
-    return [HandOver(step, reason, tried) for step in (*later, *earlier) if serves(job.plan[step])]
+    ways = [(step, job.rounds) for step in (*later, *earlier)]
+    if job.rounds + 1 < rounds:
+        ways += [(step, job.rounds + 1) for step in again]
+    return [
+        HandOver(step, reason, tried, rounds=number)
+        for step, number in ways
+        if serves(job.plan[step])
+    ]
 
 
 def all_failures(job: Job, left: Mapping[str, Left]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from fleet.catalogue import Catalogue, Model
+from fleet.errors import TryNext
 from router.signals import Signals
 
 #: Whose plan the local models follow when the first choice is external: the best of them first.
@@ -22,8 +23,8 @@ class Standing:
     alive: frozenset[str] | None = None
     #: Seconds that a new job of each model would wait.
     waits: Mapping[str, float] = field(default_factory=dict)
-    #: Models that are not to be asked now, each with the reason.
-    shut: Mapping[str, str] = field(default_factory=dict)
+    #: Models that are not to be asked now, each with the error that a job would meet there.
+    shut: Mapping[str, TryNext] = field(default_factory=dict)
 
     def away(self, model: Model) -> bool:
         """Whether nobody works for a model, while somebody works for another."""
@@ -49,11 +50,9 @@ def order(
     The named model; then the models of the route, those that wait least first; then the other
     local ones; then the external ones. Of the local ones, those that nobody works for come
     after the others. Who cannot hold the conversation, cannot call tools that the request
-    brings, cannot see its pictures, or is not to be asked now, leaves the plan, unless nobody
-    were left; of the last, local ones come behind where only external ones may be asked.
+    brings, or cannot see its pictures, leaves the plan, unless nobody were left.
     """
     models, notes = _by_fit(wish, signals, catalogue, standing)
-    models = _open(models, standing.shut, notes)
     if signals.has_images:
         models = _able(models, "see pictures", lambda m: m.images, notes)
     if signals.has_tools:
@@ -71,22 +70,20 @@ def order(
     return (largest,), tuple(notes)
 
 
-def _open(
-    models: tuple[Model, ...], shut: Mapping[str, str], notes: list[str]
-) -> tuple[Model, ...]:
-    """Those that may be asked, and a note on each other; all of them if none may. Where only
-    external ones may, which caps and keys bound, local ones come behind: a server comes back.
+def asked_now(
+    models: tuple[Model, ...], standing: Standing
+) -> tuple[tuple[Model, ...], tuple[Model, ...]]:
+    """Those of a plan that may be asked, and those that are left out: nobody, if none may. Where
+    only external ones may, which caps and keys bound, local ones come behind: a server comes back.
     """
-    left = tuple(model for model in models if model.name not in shut)
-    if len(left) == len(models):
-        return models
-    any_local = any(not model.external for model in left)
-    last = () if any_local else tuple(m for m in models if m.name in shut and not m.external)
-    for model in models:
-        if model.name in shut:
-            place = "comes last" if left and model in last else "is left out"
-            notes.append(f"{model.name!r} {place}: {shut[model.name].rstrip('.')}")
-    return (*left, *last) if left else models
+    may = tuple(model for model in models if model.name not in standing.shut)
+    out = tuple(model for model in models if model.name in standing.shut)
+    if not may:
+        return models, ()
+    if any(not model.external for model in may):
+        return may, out
+    behind = tuple(model for model in out if not model.external)
+    return (*may, *behind), tuple(model for model in out if model.external)
 
 
 def _able(

@@ -7,8 +7,9 @@ The first rule that speaks decides the route:
 3. the request brings tools, or ends with what a tool answered;
 4. the classifier's verdict, heard in its conversation; unsure ones go to the capable middle.
 
-Then the plan is put in order, and the models that cannot hold the conversation leave it. Where
-its first model would keep the job waiting for too long, another one may go first (`overflow`).
+Then the plan is put in order, and the models that cannot hold the conversation leave it, then
+those that are not to be asked now. Where its first model would keep the job waiting for too long,
+another one may go first (`overflow`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,12 +18,13 @@ from dataclasses import dataclass, field, replace
 from fleet.catalogue import DOMAINS, Catalogue, Model
 from fleet.decision import Decision, Memory
 from fleet.errors import ConfigError, InvalidRequest
+from fleet.last_words import not_asked
 from fleet.overflow import Overflow
 from fleet.tokens import estimate_tokens
 from router.asks import asked_maker
 from router.holding import hold
 from router.overflow import eased
-from router.plan import Standing, Wish, order
+from router.plan import Standing, Wish, asked_now, order
 from router.signals import Signals
 from router.verdict import Verdict
 
@@ -89,9 +91,14 @@ def decide(signals: Signals, verdict: Verdict | None, setting: Setting) -> Decis
     choice = _choose(signals, verdict, setting) if verdict else _named(signals, catalogue)
     cached = setting.memory.model if setting.memory else ""
     wish = Wish(choice.route, choice.named, cached)
-    models, notes = order(wish, signals, catalogue, setting.standing)
+    standing = setting.standing
+    able, notes = order(wish, signals, catalogue, standing)
+    models, left_out = asked_now(able, standing)
+    notes += tuple(f"{m.name!r} is left out: {standing.shut[m.name]}" for m in left_out)
+    behind = (m.name for m in models if m.name in standing.shut and models != able)
+    notes += tuple(f"{name!r} comes last: {standing.shut[name]}" for name in behind)
     models, moved = _eased(models, choice, setting)
-    wait = setting.standing.waits.get(models[0].name)
+    wait = standing.waits.get(models[0].name)
     decision = Decision(
         route=choice.route,
         model=models[0].name,
@@ -101,6 +108,7 @@ def decide(signals: Signals, verdict: Verdict | None, setting: Setting) -> Decis
         classifier=choice.classifier,
         held=choice.held,
         predicted_wait_ms=None if wait is None else round(wait * 1000),
+        left_out=tuple(not_asked(m.name, standing.shut[m.name]) for m in left_out),
     )
     if verdict is None:
         return decision

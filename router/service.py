@@ -12,7 +12,7 @@ from typing import Any
 from fleet.cache.similar import SimilarQuestions
 from fleet.decision import Decision, Memory
 from fleet.dispatch import Dispatcher
-from fleet.errors import FleetError, FleetFault, QueueFull
+from fleet.errors import CapReached, FleetError, FleetFault, QueueFull
 from fleet.insist import insist
 from fleet.job import Job
 from fleet.ledger import Ledger, Routed, connect
@@ -57,6 +57,11 @@ class Router:
         self._unscored_chars = 0
         #: Names of claims; a process that comes after us under the same name has others.
         self._claims = (f"{secrets.token_hex(8)}#{n}" for n in count(1))
+
+    def report(self) -> dict[str, Any]:
+        """What a sign of life says: the models of which no call may be made any more today."""
+        shut = self._watch.standing.shut.items()
+        return {"spent": [name for name, error in shut if isinstance(error, CapReached)]}
 
     async def route(self, _woken_by: str) -> None:
         """Give the job whose turn it is its plan, and send it to the first model with room."""
@@ -161,7 +166,7 @@ async def serve(settings: Settings, queues: Sequence[str]) -> AsyncIterator[Mapp
             classifiers = Classifiers(settings)
             router = await stack.enter_async_context(_deciding(ledger, classifiers, settings))
             handlers[ROUTE_TASK] = router.route
-            reports.append(classifiers.report)
+            reports += [classifiers.report, router.report]
         heartbeat = Heartbeat(
             ledger,
             node_name(role),

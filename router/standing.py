@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fleet.breaker.reports import loading, shut
-from fleet.errors import StoreUnavailable
+from fleet.errors import BreakerOpen, CapReached, StoreUnavailable
 from fleet.job import Job
 from fleet.ledger import Ledger
 from fleet.outlook import Outlook
@@ -57,15 +57,18 @@ class Watch:
         nodes = await living_nodes(self._ledger)
         alive = frozenset(n["model"] for n in nodes if isinstance(n.get("model"), str))
         self.broken, self.loading = shut(nodes), loading(nodes)
-        return Standing(alive, shut=await self._used_up() | self.broken)
+        spent = await self._used_up()
+        left_alone = {name: BreakerOpen(why) for name, why in self.broken.items()}
+        return Standing(alive, shut={**spent, **left_alone})
 
-    async def _used_up(self) -> dict[str, str]:
+    async def _used_up(self) -> dict[str, CapReached]:
         """The models of which no call may be made any more today."""
         scopes = [of_model(model.name) for model in self._catalogue.enabled if model.paid]
         if not scopes:
             return {}
         today = await self._book.today(ALL, *scopes)
-        return used_up(today.sheet, self._catalogue, self._spend)
+        spent = used_up(today.sheet, self._catalogue, self._spend)
+        return {name: CapReached(why) for name, why in spent.items()}
 
     async def for_job(self, job: Job) -> Callable[[], Standing]:
         """What gives the standing for one job, counting those that were sent since this call."""

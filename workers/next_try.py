@@ -5,12 +5,14 @@ Only a `TryNext` gets here: what is the caller's own mistake is tried by nobody 
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from fleet.catalogue import Catalogue
 from fleet.errors import (
+    BreakerOpen,
     Broken,
     ContextExceeded,
     FleetError,
@@ -32,6 +34,7 @@ PAUSE_S, PAUSE_MOST_S = 0.3, 8.0
 #: Failures that a record keeps, and characters of what each says.
 TRIED_MOST = 50
 MESSAGE_MOST = 600
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,13 @@ class NextTry:
         return cls(model, settings.catalogue, settings.fallback.rounds, most)
 
     def after(
-        self, job: Job, error: TryNext, tried: Sequence[dict[str, Any]], *, begun: bool
+        self,
+        job: Job,
+        error: TryNext,
+        tried: Sequence[dict[str, Any]],
+        *,
+        begun: bool,
+        shut: Mapping[str, str] = NOBODY,
     ) -> HandOver | FleetError:
         """Where the job goes after this failure, or the error with which it ends.
 
@@ -60,25 +69,35 @@ class NextTry:
             error: the failure.
             tried: every failure so far, this one last.
             begun: whether the attempt has brought text.
+            shut: models whose servers are left alone, each with the reason: they are passed over
+                where another one is asked.
         """
         reason = f"{self.model} failed: {error}"
         free = not isinstance(error, Broken)
         failed = HandOver(0, reason, tried, free=free, rounds=job.rounds, begun=begun)
         left = free or job.attempt - job.released < self.max_attempts
-        how = self._next(job, failed) if left else None
+        how = self._next(job, failed, shut) if left else None
         return how or last_words(
-            tried, self.catalogue, plan=job.plan, allowed=job.allowed, notes=job.reasons
+            tried, self.catalogue, plan=job.plan, allowed=job.allowed, left_out=job.left_out
         )
 
-    def _next(self, job: Job, how: HandOver) -> HandOver | None:
+    def _next(self, job: Job, how: HandOver, shut: Mapping[str, str]) -> HandOver | None:
         """The next model of this round, else another round."""
         open_to = [i for i, name in enumerate(job.plan) if self._may(name, how.tried)]
-        step = next((i for i in open_to if i > job.step), None)
-        if step is not None:
-            return replace(how, step=step)
-        return self._next_round(job, how, open_to)
+        later = [i for i in open_to if i > job.step]
+        if not later:
+            return self._next_round(job, how, open_to, shut)
+        step = next((i for i in later if job.plan[i] not in shut), later[0])
+        at = how.tried[-1]["at"]
+        passed = [
+            failure(name, job.attempt, BreakerOpen(shut[name]), at=at, took_ms=0)
+            for name in (job.plan[i] for i in later if i < step)
+        ]
+        return replace(how, step=step, tried=remembered([*how.tried, *passed]))
 
-    def _next_round(self, job: Job, how: HandOver, open_to: Sequence[int]) -> HandOver | None:
+    def _next_round(
+        self, job: Job, how: HandOver, open_to: Sequence[int], shut: Mapping[str, str]
+    ) -> HandOver | None:
         """The beginning of another round through the plan, after a pause; None if there is
         none. A model that is only loading is waited for as long as the job's deadline allows.
         """
@@ -88,10 +107,11 @@ class NextTry:
         loading = next((i for i, code in plan if code == ServerLoading.code), None)
         if loading is not None:
             return replace(again, step=loading)
-        passing = next((i for i, code in plan if code in PASSING), None)
-        if passing is None or job.rounds + 1 >= self.rounds:
+        passing = [i for i, code in plan if code in PASSING]
+        if not passing or job.rounds + 1 >= self.rounds:
             return None
-        return replace(again, step=passing)
+        asked = (i for i in passing if job.plan[i] not in shut)
+        return replace(again, step=next(asked, passing[0]))
 
     def _may(self, name: str, tried: Sequence[dict[str, Any]]) -> bool:
         """Whether a model may still be asked: this process knows it, it has not said no for good,

@@ -3,16 +3,19 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from itertools import count
 from typing import Any
 
+from fleet.breaker.reports import shut
 from fleet.errors import FleetError, FleetFault, StoreUnavailable, TryNext
 from fleet.events import Kind, event_data
 from fleet.insist import insist
 from fleet.job import HandOver, Job, Status
 from fleet.journal import Writer
 from fleet.ledger import Claim, Ledger
+from fleet.process import living_nodes
 from fleet.settings import Settings
 from fleet.spend.book import Book
 from workers.answering import Answering
@@ -208,10 +211,10 @@ class Runner:
             try:
                 async with running.scope:
                     running.streaming = running.stopped_by is None
-                    if not running.streaming:
-                        raise TimeoutError
                     try:
                         with self._guard.listening(running):
+                            if not running.streaming:
+                                raise TimeoutError
                             end = await self._stream(running)
                     finally:
                         running.streaming = False
@@ -299,12 +302,20 @@ class Runner:
             await self._fail(running, error)
             return
         tried = self._tried(running, error)
-        how = self._next_try.after(job, error, tried, begun=begun)
+        left_alone = await self._left_alone()
+        how = self._next_try.after(job, error, tried, begun=begun, shut=left_alone)
         if isinstance(how, FleetError):
             await self._fail(running, how, tried)
             return
         log.warning("job %s: %s; next is %s", job.id, how.reason, job.plan[how.step])
         await self._hand_over(running, how)
+
+    async def _left_alone(self) -> Mapping[str, str]:
+        """The models whose servers are left alone, each with the reason."""
+        try:
+            return shut(await living_nodes(self._ledger))
+        except StoreUnavailable:
+            return {}
 
     async def _interrupted(self, running: Running) -> None:
         job = running.job

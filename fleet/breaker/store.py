@@ -10,7 +10,7 @@ from fleet.line import Line
 from fleet.names import BREAKERS_CHANNEL, breaker_key
 from fleet.records import store_errors
 
-#: Seconds for which a breaker is remembered after its last change.
+#: Seconds for which a breaker is remembered after its last change, beyond its longest pause.
 TTL_S = 600
 
 
@@ -27,6 +27,7 @@ class Breakers:
     def __init__(self, line: Line, rules: Rules) -> None:
         self.rules = rules
         self._line = line
+        self._ttl_s = TTL_S + max(rules.longest_pause_ms, rules.longest_wish_ms) // 1000
 
     async def read(self, server: str) -> Seen:
         """What is known of a server.
@@ -60,6 +61,6 @@ class Breakers:
         key = breaker_key(server)
         async with store_errors():
             done, text, now = await scripts.BREAKER(
-                self._line, [key], [BREAKERS_CHANNEL, secrets.token_hex(8), old, new, TTL_S]
+                self._line, [key], [BREAKERS_CHANNEL, secrets.token_hex(8), old, new, self._ttl_s]
             )
         return done, text, int(now)

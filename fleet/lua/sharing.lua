@@ -13,7 +13,8 @@ end
 local WAY = {'model', 'route', 'plan', 'step', 'reasons', 'confidence', 'classifier', 'version', 'runner_up',
   'scores', 'domain'}
 -- … and how far it has come.
-local STANDING = {'status', 'routed_at', 'started_at', 'begun', 'streamed', 'tried', 'restart_reason', unpack(WAY)}
+local STANDING = {'status', 'routed_at', 'started_at', 'begun', 'streamed', 'tried', 'left_out', 'restart_reason',
+  unpack(WAY)}
 
 local function copied(job, names)
   local fields = {}

@@ -165,6 +165,20 @@ def test_jobs_in_the_line_of_a_server_that_dies_go_to_the_next_of_their_plans(
     assert kinds == ["queued", "routed", "routed", "started", "usage", "completed"]
 
 
+def test_a_job_for_a_server_that_is_left_alone_is_told_how_long_the_next_one_takes(
+    house: House,
+) -> None:
+    house.fast.stop()
+    house.until_left_out()
+    busy = [house.stack.post("Write [[fake n=600 tps=20]]", model="tool") for _ in range(2)]
+    for job in busy:
+        house.stack.until_status(job, "running")
+    made = house.stack.client.post("/v1/jobs", json={"message": "Hello", "model": "fast"}).json()
+    assert made["predicted_wait_s"] > 0
+    for job in (*busy, made["id"]):
+        house.stack.client.post(f"/v1/jobs/{job}/cancel")
+
+
 def test_when_nobody_is_asked_the_last_word_says_so(house: House) -> None:
     for fake in (house.fast, house.tool, house.gpt):
         fake.control(fail=500)

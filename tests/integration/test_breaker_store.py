@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from fleet.breaker.machine import Failed, Phase, Probe, Rules, State, Well
+from fleet.breaker.machine import Failed, Phase, Probe, Rules, State, Told, Well
 from fleet.breaker.store import Breakers
 from fleet.dispatch import Dispatcher
+from fleet.errors import BreakerOpen, CapReached
 from fleet.job import Job, NewJob, Status, new_job_id
-from fleet.ledger import Ledger, connect
+from fleet.journal import Writer
+from fleet.ledger import Ledger, Write, connect
 from fleet.listener import Listener
 from fleet.names import BREAKERS_CHANNEL, NODE_TTL_S, breaker_key, queue_list
 from fleet.settings import Settings
@@ -20,6 +22,8 @@ from router.diverting import LOOK_MOST, Diverter
 from router.plan import Standing
 from router.standing import Watch
 from tests.support import decision, until
+from workers.guard import Guard, server_of
+from workers.runner import Runner
 
 MODELS: Any = [{"name": n, "url": f"http://127.0.0.1:{p}"} for n, p in (("fast", 1), ("tool", 2))]
 NAMES = count(1)
@@ -52,6 +56,14 @@ async def test_every_failure_counts_whoever_tells_it(ledger: Ledger) -> None:
     assert 0 < state.until - now <= 1_000
     assert await ledger.line.call("TTL", breaker_key("s")) > 500
     assert (await breakers.read("another")).state == State()
+
+
+async def test_a_long_pause_is_not_forgotten_before_it_is_over(ledger: Ledger) -> None:
+    hour = 3_600_000
+    breakers = Breakers(ledger.line, Rules(longest_wish_ms=hour))
+    seen = await breakers.change("s", Told("not today", hour))
+    assert seen.state.until - seen.state.since == hour
+    assert await ledger.line.call("PTTL", breaker_key("s")) > hour
 
 
 async def test_of_many_who_would_probe_one_does(ledger: Ledger) -> None:
@@ -101,7 +113,8 @@ def watching(ledger: Ledger, settings: Settings, *alive: str, **broken: str) -> 
     """A router's view of the fleet."""
     watch = Watch(ledger, settings)
     watch.broken = broken
-    watch.standing = Standing(frozenset(alive or ("fast", "tool")), {}, broken)
+    shut = {name: BreakerOpen(why) for name, why in broken.items()}
+    watch.standing = Standing(frozenset(alive or ("fast", "tool")), {}, shut)
     return watch
 
 
@@ -136,15 +149,40 @@ async def test_jobs_of_a_shut_model_go_on_and_two_routers_move_each_once(
     assert taken.job.id in jobs
 
 
-async def test_a_job_comes_to_an_earlier_model_once_and_then_stays(
+async def test_a_job_comes_back_to_an_earlier_model_once_in_each_round(
     ledger: Ledger, redis_url: str
 ) -> None:
     job_id = await routed(ledger, "fast", "tool")
-    settings = settings_for(redis_url)
-    assert await diverter(ledger, settings, fast="down").look() == 1
-    assert await diverter(ledger, settings, tool="down").look() == 0  # fast has failed it before
+    settings = settings_for(redis_url, fallback={"rounds": 3})
+    fast, tool = (diverter(ledger, settings, **{name: "down"}) for name in ("fast", "tool"))
+    assert [await router.look() for router in (fast, tool, fast, tool, fast, tool)] == [1] * 5 + [0]
     job = await loaded(ledger, job_id)
-    assert [failure["model"] for failure in job.tried] == ["fast"]
+    assert (job.rounds, job.model) == (2, "tool")
+    assert [failure["model"] for failure in job.tried] == ["fast", "tool", "fast", "tool", "fast"]
+
+
+async def test_half_an_answer_that_nobody_goes_on_with_ends_when_its_server_stays_away(
+    ledger: Ledger, redis_url: str
+) -> None:
+    now = 0.0
+    settings = settings_for(
+        redis_url, fallback={"after_first_token": "fail"}, breaker={"patience_s": 10}
+    )
+    job_id = await routed(ledger, "fast", "tool")
+    claim = await ledger.claim("fast", "w", "w#1")
+    assert claim
+    said = ["token", '{"content":"half"}']
+    await ledger.append([Write(claim.job, claim.job.seq, 0, said)])
+    watch = watching(ledger, settings, fast="down")
+    router = Diverter(ledger, watch, settings, lambda: now)
+    await asyncio.sleep(0.25)
+    assert job_id in await ledger.reap()
+    assert await router.look() == 0
+    now = 20.0
+    assert await router.look() == 1
+    job = await loaded(ledger, job_id)
+    assert job.status is Status.FAILED
+    assert await ledger.jobs_waiting(["fast", "tool"]) == [0, 0]
 
 
 async def test_a_full_line_takes_no_more(redis_url: str) -> None:
@@ -186,6 +224,28 @@ async def test_a_job_whose_worker_is_lost_goes_on_as_well(ledger: Ledger, redis_
     assert (job.status, job.model, job.attempt) == (Status.ROUTED, "tool", 1)
 
 
+async def test_a_lost_job_with_no_way_on_fails_and_is_told_of_the_cap_that_closed_another(
+    ledger: Ledger, redis_url: str
+) -> None:
+    settings = settings_for(redis_url, breaker={"patience_s": 0})
+    job_id = await routed(ledger, "fast", "tool")
+    assert await ledger.claim("fast", "w", "w#1")
+    watch = watching(ledger, settings, fast="down")
+    watch.standing = Standing(
+        watch.standing.alive, {}, {"fast": BreakerOpen("down"), "tool": CapReached("used up")}
+    )
+    await asyncio.sleep(0.25)
+    assert job_id in await ledger.reap()
+    assert await Diverter(ledger, watch, settings).look() == 1
+    job = await loaded(ledger, job_id)
+    assert job.status is Status.FAILED
+    assert job.error
+    assert [(t["model"], t["code"], t["tries"]) for t in job.error["tried"]] == [
+        ("fast", "breaker_open", 1),
+        ("tool", "cap_reached", 0),
+    ]
+
+
 async def test_jobs_that_have_nowhere_to_go_do_not_hide_those_behind_them(
     ledger: Ledger, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,3 +282,44 @@ async def test_when_nobody_is_asked_a_job_fails_after_a_while_unless_a_server_is
         ("fast", "breaker_open", "down"),
         ("tool", "breaker_open", "hung"),
     ]
+
+
+class Drained:
+    """A provider's backend, in a process that is told to stop while it claims a job."""
+
+    probes = False
+    continues = False
+    server = ""
+    runner: Runner
+
+    def prepare(self) -> None:
+        self.runner.drain()
+
+
+async def test_a_process_that_stops_with_the_probe_in_hand_gives_it_back(
+    ledger: Ledger, redis_url: str
+) -> None:
+    settings = settings_for(redis_url)
+    backend: Any = Drained()
+    breakers = Breakers(ledger.line, Rules(first_pause_ms=1))
+    model = settings.catalogue["fast"]
+    await breakers.change(server_of(model), Told("not now"))
+    guard, writer = Guard(model, backend, breakers), Writer(ledger)
+    backend.runner = Runner("fast", backend, ledger, writer, "w", settings, 1, guard)
+    writer.start()
+    await guard.start()
+    heard: list[str | None] = []
+    listener = Listener(settings)
+    await listener.start()
+    await listener.add(BREAKERS_CHANNEL, heard.append)
+    heard.clear()
+    await routed(ledger, "fast", "tool")
+    await backend.runner.run("")
+    assert await ledger.jobs_waiting(["fast"]) == [1]
+    await until(lambda: len(heard) == 2, "the probe was taken and given back")
+    seen = await breakers.read(server_of(model))
+    assert seen.state.phase is Phase.OPEN
+    assert seen.state.until <= seen.now
+    await listener.stop()
+    await guard.stop()
+    await writer.stop()

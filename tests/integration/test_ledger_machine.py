@@ -599,7 +599,7 @@ class LedgerMachine(RuleBasedStateMachine):
         known = self.any_job(pick)
         allowed = UNENDED if even_running else WAITING
         self.do(self.ledger.fail(known.id, {"code": "x"}, allowed))
-        if known.status in allowed:
+        if known.status in allowed or known.lease is Lease.OVER:
             self.model.end(known, Status.FAILED)
         self.checked()
 

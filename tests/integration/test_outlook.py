@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest_asyncio
@@ -13,6 +14,7 @@ from fleet.job import HandOver, NewJob, Status, new_job_id
 from fleet.ledger import Ledger, Routed, connect
 from fleet.names import PACE, waiting_key
 from fleet.outlook import FRESH_S, Outlook
+from fleet.process import Heartbeat
 from fleet.settings import Settings
 from fleet.waits import View
 from tests.support import decision
@@ -168,3 +170,20 @@ async def test_many_posts_share_one_look(ledger: Ledger) -> None:
     await asyncio.sleep(FRESH_S)
     later = await outlook.view("job_0", 3, "a", models)
     assert later.look is not views[0].look
+
+
+async def test_workers_that_do_not_ask_their_server_have_no_slots_to_give(ledger: Ledger) -> None:
+    said: dict[str, dict[str, Any]] = {
+        "fast:1": {"model": "fast", "slots": 2, "server": "ok", "shut": ""},
+        "fast:2": {"model": "fast", "slots": 4, "server": "down", "shut": "it is down"},
+        "tool:1": {"model": "tool", "slots": 8, "server": "down", "shut": "it is down"},
+        "large:1": {"model": "large", "slots": 16, "server": "loading", "shut": ""},
+        "router:1": {"role": "router", "spent": ["claude"]},
+    }
+    nodes = [Heartbeat(ledger, name, partial(dict, told)) for name, told in said.items()]
+    for node in nodes:
+        await node.beat()
+    look = (await view(ledger)).look
+    assert look.slots == {"fast": 2}
+    assert set(look.shut) == {"tool", "claude"}
+    assert (await view(ledger)).wait_s("tool") is None

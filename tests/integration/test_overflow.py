@@ -1,5 +1,6 @@
 """What becomes of jobs whose model would keep them waiting: each way, in every API."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from fleet.names import PACE
+from fleet.names import NODES_PREFIX, PACE
 from tests.fakes.handle import Fake
 from tests.integration.conftest import MODEL
 from tests.stack import Stack
@@ -140,6 +141,11 @@ def test_claude_is_asked_only_when_all_local_models_are_busy_and_under_its_cap(
     assert (first["status"], first["model"]) == ("completed", "claude")
     second = stack.post(EASY, if_busy="overflow")
     wait_until(lambda: stack.job(second)["model"] in ("fast", "large"), "it waits for a local one")
+    with Redis.from_url(stack.env["FLEET_REDIS_URL"], decode_responses=True) as client:
+        [node] = client.scan_iter(f"{NODES_PREFIX}router*")
+        wait_until(lambda: "claude" in json.loads(client.get(node))["spent"], "it is told", 20)
+    asked = stack.client.post("/v1/jobs", json={"message": EASY, "model": "claude"}).json()
+    assert asked["predicted_wait_s"] > 5
 
 
 def test_who_does_not_want_to_wait_is_told_so_in_its_own_apis_words(stack: Stack) -> None:
@@ -202,3 +208,19 @@ def test_the_router_refuses_what_the_post_could_not_know(stack: Stack) -> None:
     job = stack.ended(stack.post(EASY, if_busy="reject"))
     assert (job["status"], job["error"]["code"]) == ("failed", "too_busy")
     assert "'fast' would keep it waiting" in job["error"]["message"]
+
+
+def test_an_unknown_way_to_wait_is_refused_by_name(stack: Stack) -> None:
+    message = [{"role": "user", "content": EASY}]
+    head = {"x-fleet-if-busy": "never"}
+    asks: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"messages": message},
+        "/v1/responses": {"input": EASY},
+        "/v1/messages": {"messages": message, "model": "auto", "max_tokens": 9},
+    }
+    for path, body in asks.items():
+        by_body = stack.client.post(path, json={**body, "if_busy": "never"})
+        by_head = stack.client.post(path, json=body, headers=head)
+        assert (by_body.status_code, by_head.status_code) == (400, 400), path
+        assert "if_busy" in by_body.json()["error"]["message"]
+        assert "x-fleet-if-busy" in by_head.json()["error"]["message"]

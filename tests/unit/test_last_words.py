@@ -20,7 +20,7 @@ from fleet.errors import (
     StreamCut,
     TryNext,
 )
-from fleet.last_words import CURES, WORDS_MOST, last_words
+from fleet.last_words import CURES, WORDS_MOST, last_words, not_asked
 
 
 def model(name: str, **fields: Any) -> Model:
@@ -56,27 +56,6 @@ def test_each_model_is_told_once_in_order_with_its_last_reason() -> None:
         "claude: Anthropic's API says: no. What helps: start the server of 'fast'"
     )
     assert "Loading" not in said
-
-
-def test_models_that_never_came_into_the_plan_are_told_with_the_reason() -> None:
-    notes = (
-        "the word 'write' asks for something simple",
-        "'fast' is left out: The model's server does not answer.",
-        "'claude' is left out: the 6 calls of today (`calls_per_day` of 'claude') are used up",
-    )
-    tried = [failed("large", ServerUnreachable("it does not answer."))]
-    said = last_words(tried, CATALOGUE, plan=["large"], notes=notes).message
-    assert said.startswith(
-        "All models unavailable. Tried large: it does not answer. Not asked: 'fast' is left out: "
-        "The model's server does not answer; 'claude' is left out: the 6 calls of today "
-        "(`calls_per_day` of 'claude') are used up. What helps: "
-    )
-
-
-def test_a_note_on_a_model_that_was_asked_is_not_told_as_one_that_was_not() -> None:
-    moved = "'fast' would keep it waiting about 42 s: 'large' instead"
-    tried = [failed(name, ServerUnreachable()) for name in ("large", "fast")]
-    assert "Not asked" not in last_words(tried, CATALOGUE, plan=["large"], notes=[moved]).message
 
 
 @pytest.mark.parametrize(
@@ -122,6 +101,20 @@ def test_a_last_resort_that_is_off_is_told_of() -> None:
     assert told not in words(failed("fast", StreamCut()))
     mine = last_words([failed("fast", StreamCut())], without, plan=["fast"], allowed=["fast"])
     assert told not in mine.message
+
+
+def test_who_was_left_out_of_the_plan_is_told_of_and_may_hold_what_the_others_do_not() -> None:
+    spent = not_asked("claude", CapReached("the 100 calls of today are used up"))
+    end = last_words([failed("fast", StreamCut())], CATALOGUE, plan=["fast"], left_out=[spent])
+    assert "; claude: the 100 calls of today are used up (not asked)." in end.message
+    assert "raise the cap that is used up: of 'claude'" in end.message
+    assert end.as_dict()["tried"][1] == {**spent, "tries": 0}
+
+    long = failed("fast", ContextExceeded("The prompt has 9000 tokens.", needs=9_000))
+    away = not_asked("large", BreakerOpen())
+    end = last_words([long], CATALOGUE, plan=["fast"], left_out=[away])
+    assert isinstance(end, AllModelsUnavailable)
+    assert end.retry_after_s == 5
 
 
 def test_a_conversation_that_nobody_holds_is_the_callers() -> None:

@@ -25,7 +25,7 @@ from fleet.errors import (
     TryNext,
 )
 from fleet.job import HandOver, Job, Status
-from workers.next_try import FOR_GOOD, NextTry, failure, remembered
+from workers.next_try import FOR_GOOD, NOBODY, NextTry, failure, remembered
 
 CONTEXTS = {"fast": 4096, "tool": 4096, "large": 32768, "huge": 65536, "claude": 100_000}
 CATALOGUE = Catalogue(
@@ -48,14 +48,16 @@ class Sent:
         self.asked = [(0, plan[0])]
         self.end: FleetError | None = None
 
-    def fail(self, error: TryNext, *, rounds: int = ROUNDS, begun: bool = False) -> "Sent":
+    def fail(
+        self, error: TryNext, *, rounds: int = ROUNDS, begun: bool = False, shut: Any = NOBODY
+    ) -> "Sent":
         """Its present model fails."""
         job = self.job
         model = job.plan[job.step]
         failed = failure(model, job.attempt, error, at=1, took_ms=1)
         tried = remembered([*job.tried, failed])
         next_try = NextTry(model, CATALOGUE, rounds, ATTEMPTS)
-        how = next_try.after(job, error, tried, begun=begun)
+        how = next_try.after(job, error, tried, begun=begun, shut=shut)
         if isinstance(how, FleetError):
             self.end = how
             return self
@@ -79,6 +81,20 @@ class Sent:
 
 def test_the_next_model_is_asked_at_once() -> None:
     assert Sent("fast", "tool").fail(ServerFailed()).model == "tool"
+
+
+def test_who_is_left_alone_is_passed_over_where_another_one_is_asked() -> None:
+    down = {"tool": "it is down", "large": "it hangs"}
+    job = Sent("fast", "tool", "large", "claude").fail(ServerFailed(), shut=down)
+    assert job.model == "claude"
+    assert [(t["model"], t["code"], t["message"]) for t in job.job.tried[1:]] == [
+        ("tool", "breaker_open", "it is down"),
+        ("large", "breaker_open", "it hangs"),
+    ]
+    job.fail(ServerUnreachable(), shut={"fast": "it broke", "tool": "it is down"})
+    assert (job.model, job.job.rounds) == ("large", 1)
+    nobody = Sent("fast", "tool").fail(ServerFailed(), shut=down)
+    assert (nobody.model, len(nobody.job.tried)) == ("tool", 1)
 
 
 @pytest.mark.parametrize(

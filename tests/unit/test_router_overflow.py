@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from fleet.catalogue import Catalogue, Model
 from fleet.decision import Decision
-from fleet.errors import TooBusy
+from fleet.errors import BreakerOpen, CapReached, TooBusy
 from fleet.overflow import Overflow, Patience
 from fleet.settings import Settings
 from fleet.waits import Look, Pace, Place, View
@@ -62,8 +62,8 @@ def test_another_local_model_goes_first_then_claude_then_whoever_waits_least(
 
 
 def test_who_is_not_to_be_asked_now_is_not_asked() -> None:
-    assert first(shut={"claude": "its cap is spent"}, fast=50, claude=0) == "fast"
-    assert first(shut={"tool": "its breaker is open"}, fast=50, tool=0, large=1) == "large"
+    assert first(shut={"claude": CapReached()}, fast=50, claude=0) == "fast"
+    assert first(shut={"tool": BreakerOpen()}, fast=50, tool=0, large=1) == "large"
 
 
 def test_the_reason_says_how_long_and_who_instead() -> None:

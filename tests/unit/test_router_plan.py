@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from fleet.catalogue import Catalogue, Model
-from fleet.errors import InvalidRequest
+from fleet.errors import BreakerOpen, InvalidRequest
 from router.conversation import Conversation
-from router.plan import Standing, Wish, order
+from router.plan import Standing, Wish, asked_now, order
 from router.policy import Manner, Setting, decide
 from router.signals import Signals
 from router.verdict import Verdict
@@ -30,7 +30,8 @@ TWINS = Catalogue((model("a", roles=("fast",)), model("b", roles=("fast",)), mod
 def names(
     wish: Wish, catalogue: Catalogue = THREE, signals: Signals = HELLO, **standing: Any
 ) -> list[str]:
-    models, _ = order(wish, signals, catalogue, Standing(**standing))
+    stands = Standing(**standing)
+    models, _ = asked_now(order(wish, signals, catalogue, stands)[0], stands)
     return [model.name for model in models]
 
 
@@ -62,7 +63,7 @@ def test_a_named_model_comes_first_even_if_nobody_works_for_it() -> None:
 def test_who_is_not_to_be_asked_leaves_the_plan_but_the_last_local_ones(
     shut: list[str], plan: list[str]
 ) -> None:
-    assert names(Wish("fast"), shut=dict.fromkeys(shut, "down")) == plan
+    assert names(Wish("fast"), shut=dict.fromkeys(shut, BreakerOpen())) == plan
 
 
 def test_of_two_models_of_a_route_the_shorter_wait_goes_first_and_the_cache_before_it() -> None:
@@ -91,6 +92,24 @@ def test_who_cannot_see_gets_no_pictures() -> None:
     named = Signals("fast", HELLO.conversation, False, 1, has_images=True)
     with pytest.raises(InvalidRequest, match=r"'fast' cannot see pictures.*these can: large"):
         decide(named, None, Setting(seeing))
+
+
+def test_a_model_that_is_left_alone_is_replaced_by_none_that_cannot_do_its_work() -> None:
+    some = Catalogue((model("fast", tools=False), model("large", images=True, context=32768)))
+    shut = Setting(some, standing=Standing(shut={"large": BreakerOpen("it failed lately")}))
+    unsure = Verdict("fast", 1.0, (), "test")
+    able = {
+        "tools": Signals("auto", HELLO.conversation, has_tools=True, tokens=10),
+        "pictures": Signals("auto", HELLO.conversation, False, 10, has_images=True),
+        "length": Signals("auto", HELLO.conversation, False, 9_000),
+    }
+    for what, signals in able.items():
+        assert decide(signals, unsure, shut).plan == ("large",), what
+    plain = decide(HELLO, unsure, shut)
+    assert plain.plan == ("fast",)
+    assert plain.reasons[-1] == "'large' is left out: it failed lately"
+    left_out = {"model": "large", "code": "breaker_open", "message": "it failed lately"}
+    assert plain.left_out == (left_out,)
 
 
 def test_a_part_of_a_catalogue_knows_no_other_models() -> None:
