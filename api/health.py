@@ -19,6 +19,7 @@ from fleet.catalogue import Model
 from fleet.errors import StoreUnavailable
 from fleet.names import ROUTER_QUEUE
 from fleet.process import living_nodes
+from fleet.spend.book import Book
 
 router = APIRouter()
 
@@ -50,12 +51,15 @@ async def look(fleet: State) -> dict[str, Any]:
         nodes = await living_nodes(fleet.ledger)
         queued = await _queued(fleet)
         cache = await counts(fleet.ledger)
+        spent = await Book(fleet.ledger.line, fleet.settings).used_up()
     except StoreUnavailable as error:
         redis = refusal or error.message
         return {"status": "down", "version": __version__, "redis": redis, "problems": [redis]}
     routers = [node for node in nodes if node["role"] == "router"]
     enabled = fleet.settings.catalogue.enabled
     models = {m.name: _model(m, nodes, queued[m.queue]) for m in enabled}
+    for name, why in spent.items():
+        models[name]["spent"] = why
     local = [models[m.name] for m in enabled if not m.external]
     off = [m for m in fleet.settings.catalogue.models if m.off]
     resting = {m.name: _model(m, nodes, queued[m.queue]) | {"off": m.off} for m in off}

@@ -15,11 +15,9 @@ from fleet.home import home
 INTERRUPTED = 130
 
 
-def run(text: str, model: str, max_tokens: int | None, url: str | None, as_json: bool) -> int:
-    """Ask and show. Gives the exit code."""
-    body: dict[str, Any] = {"message": _words(text), "model": model}
-    if max_tokens is not None:
-        body["max_tokens"] = max_tokens
+def run(text: str, wishes: dict[str, Any], url: str | None, as_json: bool) -> int:
+    """Ask and show; `wishes` are fields of the body, None: not given. Gives the exit code."""
+    body = {"message": _words(text)} | {k: v for k, v in wishes.items() if v is not None}
     try:
         outcome = asyncio.run(_ask(body, url, as_json))
     except KeyboardInterrupt:

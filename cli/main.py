@@ -74,13 +74,20 @@ def ask(
     text: Annotated[str, typer.Argument(help="The question; `-` reads it from stdin.")],
     model: Annotated[str, typer.Option("--model", "-m", help="Name of a model or role.")] = "auto",
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer.")] = None,
+    if_busy: Annotated[
+        str | None, typer.Option(help="Where it would wait long: wait, overflow or reject.")
+    ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither take an earlier answer nor leave one.")
+    ] = False,
     as_json: Json = False,
     url: Url = None,
 ) -> None:
     """Ask one question and show its answer as it comes."""
     from cli.ask import run
 
-    raise typer.Exit(run(text, model, max_tokens, url, as_json))
+    wishes = {"model": model, "max_tokens": max_tokens, "if_busy": if_busy}
+    raise typer.Exit(run(text, wishes | ({"cache": False} if no_cache else {}), url, as_json))
 
 
 @app.command()

@@ -100,6 +100,7 @@ def how_to_ask(prepared: Prepared, *, keyed: bool = False) -> str:
         '-d \'{"message": "Hello"}\'',
         f"OpenAI: base URL {url}/v1, model auto" + (", and the key" if keyed else ", any key"),
     ]
+    lines += [f"Off:    {m.name} ({m.off})" for m in prepared.settings.catalogue.models if m.off]
     if facts.flower_port is not None:
         login = f"user fleet, password {facts.flower_password}"
         lines.append(f"Flower: http://127.0.0.1:{facts.flower_port} ({login})")

@@ -14,7 +14,6 @@ from fleet.outlook import Outlook
 from fleet.process import living_nodes
 from fleet.settings import Settings
 from fleet.spend.book import Book
-from fleet.spend.sheet import ALL, of_model, used_up
 from fleet.waits import View
 from router.plan import Standing
 
@@ -34,7 +33,7 @@ class Watch:
         self.loading: frozenset[str] = frozenset()
         self._ledger = ledger
         self._catalogue = settings.catalogue
-        self._book, self._spend = Book(ledger.line, settings), settings.spend
+        self._book = Book(ledger.line, settings)
         self._outlook = Outlook(ledger.line)
         #: Jobs that this process has decided to send to each model, and those of them that stand
         #: in its line by now: the others are what a view does not see yet.
@@ -57,18 +56,9 @@ class Watch:
         nodes = await living_nodes(self._ledger)
         alive = frozenset(n["model"] for n in nodes if isinstance(n.get("model"), str))
         self.broken, self.loading = shut(nodes), loading(nodes)
-        spent = await self._used_up()
+        spent = {name: CapReached(why) for name, why in (await self._book.used_up()).items()}
         left_alone = {name: BreakerOpen(why) for name, why in self.broken.items()}
         return Standing(alive, shut={**spent, **left_alone})
-
-    async def _used_up(self) -> dict[str, CapReached]:
-        """The models of which no call may be made any more today."""
-        scopes = [of_model(model.name) for model in self._catalogue.enabled if model.paid]
-        if not scopes:
-            return {}
-        today = await self._book.today(ALL, *scopes)
-        spent = used_up(today.sheet, self._catalogue, self._spend)
-        return {name: CapReached(why) for name, why in spent.items()}
 
     async def for_job(self, job: Job) -> Callable[[], Standing]:
         """What gives the standing for one job, counting those that were sent since this call."""

@@ -12,7 +12,19 @@ from fleet.names import BOOK_PREFIX, DECISIONS, HOLDS, book_key, job_key
 from fleet.records import pairs, store_errors
 from fleet.settings import Settings
 from fleet.spend.day import Zone, month_until
-from fleet.spend.sheet import Cap, Figures, Hold, Sheet, Today, What, total, turns
+from fleet.spend.sheet import (
+    ALL,
+    Cap,
+    Figures,
+    Hold,
+    Sheet,
+    Today,
+    What,
+    of_model,
+    total,
+    turns,
+    used_up,
+)
 
 #: A hold that is not renewed for so many leases of a worker is given back.
 HOLD_LEASES = 4
@@ -24,6 +36,7 @@ class Book:
 
     def __init__(self, line: Line, settings: Settings) -> None:
         self._line = line
+        self._catalogue, self._spend = settings.catalogue, settings.spend
         self.zone: Zone = settings.spend.zone
         self._hold_ms = int(HOLD_LEASES * settings.workers.lease_s * 1000)
         #: How long a hold's fate is remembered: no job can settle one later, and what nobody is
@@ -95,6 +108,13 @@ class Book:
                 self._line, [HOLDS, BOOK_PREFIX], [self._offset_ms(), *fields]
             )
         return Today(int(now), int(day), Sheet.read(pairs(flat)))
+
+    async def used_up(self) -> dict[str, str]:
+        """The models of which no call may be made any more today, each with the reason."""
+        scopes = [of_model(model.name) for model in self._catalogue.enabled if model.paid]
+        if not scopes:
+            return {}
+        return used_up((await self.today(ALL, *scopes)).sheet, self._catalogue, self._spend)
 
     async def month(self, day: int) -> Sheet:
         """Everything from the first of that day's month to that day."""

@@ -284,6 +284,7 @@ def test_five_hundred_jobs_at_once_make_as_many_calls_as_the_cap_has(purse: Purs
             threads.map(lambda _: ask(client, text="Hi [[fake n=1]]").json()["id"], range(500))
         )
         jobs = [client.get(f"/v1/jobs/{job_id}?wait=60").json() for job_id in ids]
+        shown = client.get("/health").json()["models"]
     assert {job["status"] for job in jobs} == {"completed"}
     assert purse.claude.stats()["requests"] == before + 100
     by_claude = [job for job in jobs if job["model"] == "claude"]
@@ -294,3 +295,5 @@ def test_five_hundred_jobs_at_once_make_as_many_calls_as_the_cap_has(purse: Purs
     left_out = next(job for job in others if job["plan"] == ["fast"])
     assert any("the 100 calls of today" in reason for reason in left_out["reasons"])
     assert purse.figures().calls == 100
+    assert "the 100 calls of today" in shown["claude"]["spent"]
+    assert "spent" not in shown["fast"]

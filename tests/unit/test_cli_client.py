@@ -278,7 +278,8 @@ async def test_an_api_that_is_not_there_is_said_so_at_once() -> None:
 
 
 def test_ask_prints_one_object_for_machines(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ask.run("Hello", "fast", 5, api.url, as_json=True) == 0
+    wishes = {"model": "fast", "max_tokens": 5, "if_busy": None}
+    assert ask.run("Hello", wishes, api.url, as_json=True) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["content"] == "Hi there"
     assert said["timings"] == {"predicted_per_second": 70.0}
@@ -287,7 +288,7 @@ def test_ask_prints_one_object_for_machines(api: Api, capsys: pytest.CaptureFixt
 
 def test_ask_reads_the_question_from_stdin(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", StringIO("from a pipe"))
-    assert ask.run("-", "auto", None, api.url, as_json=False) == 0
+    assert ask.run("-", {"model": "auto"}, api.url, as_json=False) == 0
     assert api.bodies == [{"message": "from a pipe", "model": "auto"}]
 
 
@@ -298,7 +299,7 @@ def test_ask_fails_with_the_jobs_error_and_what_was_tried(
     error = {"message": "All models unavailable"}
     api.way[3:] = [("failed", {"error": error})]
     api.job = {**JOB, "status": "failed", "error": error, "tried": tried}
-    assert ask.run("Hello", "auto", None, api.url, as_json=False) == 1
+    assert ask.run("Hello", {"model": "auto"}, api.url, as_json=False) == 1
     said = capsys.readouterr().err
     assert "failed: All models unavailable" in said
     assert "fast: the server does not answer" in said
