@@ -9,7 +9,7 @@ from fleet.callers import Caller, rate_limited
 from fleet.catalogue import Catalogue
 from fleet.errors import BudgetExceeded, FleetError, QueueFull, TooManyJobs, TooManyWebhooks
 from fleet.job import NewJob
-from fleet.ledger import Created
+from fleet.moves.posts import Created
 from fleet.overflow import RETRY_MOST_S, Patience, too_busy
 from fleet.spend.day import in_words
 from fleet.tokens import prompt_tokens

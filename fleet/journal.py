@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from fleet.events import Kind, Piece, event_data, reasoning_event, text_event
 from fleet.insist import insist
 from fleet.job import Job
-from fleet.ledger import Ledger, Write
+from fleet.ledger import Ledger
+from fleet.moves.runs import Write
 
 #: Pieces that one write takes: a script has room for so many values.
 PIECES_MOST = 2_000

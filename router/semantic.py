@@ -15,7 +15,7 @@ from fleet.cache.similar import Alike, SimilarQuestions
 from fleet.decision import Decision
 from fleet.errors import FleetError, ModelError
 from fleet.job import Job
-from fleet.ledger import LIVE_ROUTES
+from fleet.moves.posts import LIVE_ROUTES
 from fleet.request import last_user_turn
 from fleet.settings import Settings
 from router import embedders

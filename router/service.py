@@ -15,7 +15,8 @@ from fleet.dispatch import Dispatcher
 from fleet.errors import CapReached, FleetError, FleetFault, QueueFull
 from fleet.insist import insist
 from fleet.job import Job
-from fleet.ledger import Ledger, Routed, connect
+from fleet.ledger import Ledger, connect
+from fleet.moves.routes import Routed
 from fleet.names import DELIVER_TASK, ROUTE_TASK, ROUTER_QUEUE, WEBHOOKS_QUEUE
 from fleet.pool import Handler
 from fleet.process import Heartbeat, node_name, wait_for_store

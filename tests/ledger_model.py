@@ -14,8 +14,9 @@ from enum import Enum
 from fleet.cache.kept import Kept
 from fleet.events import TERMINAL_KINDS
 from fleet.job import MOVES, TERMINAL, Status
-from fleet.ledger import REAP_AGAIN_MS, Created
 from fleet.line import Line
+from fleet.moves.ends import REAP_AGAIN_MS
+from fleet.moves.posts import Created
 from fleet.names import (
     CACHE_COUNTS,
     DECISIONS,

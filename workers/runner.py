@@ -14,7 +14,8 @@ from fleet.events import Kind, event_data
 from fleet.insist import insist
 from fleet.job import HandOver, Job, Status
 from fleet.journal import Writer
-from fleet.ledger import Claim, Ledger
+from fleet.ledger import Ledger
+from fleet.moves.runs import Claim
 from fleet.process import living_nodes
 from fleet.settings import Settings
 from fleet.spend.book import Book

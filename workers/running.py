@@ -5,7 +5,7 @@ import time
 from enum import Enum
 
 from fleet.journal import AttemptLog
-from fleet.ledger import Claim
+from fleet.moves.runs import Claim
 from workers.bill import Bill
 
 

@@ -14,8 +14,9 @@ from fleet.dispatch import Dispatcher
 from fleet.errors import BreakerOpen, CapReached
 from fleet.job import Job, NewJob, Status, new_job_id
 from fleet.journal import Writer
-from fleet.ledger import Ledger, Write, connect
+from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
+from fleet.moves.runs import Write
 from fleet.names import BREAKERS_CHANNEL, NODE_TTL_S, breaker_key, queue_list
 from fleet.settings import Settings
 from router.diverting import LOOK_MOST, Diverter

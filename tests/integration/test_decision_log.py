@@ -17,7 +17,9 @@ from fleet.dispatch import Dispatcher
 from fleet.errors import StoreUnavailable
 from fleet.events import Kind, event_data
 from fleet.job import HandOver, Job, NewJob, Status, new_job_id
-from fleet.ledger import UNENDED, Ledger, Routed, connect
+from fleet.ledger import Ledger, connect
+from fleet.moves.ends import UNENDED
+from fleet.moves.routes import Routed
 from fleet.names import DECISIONS, DUE, EXAMPLES_MOST, FEEDBACK, conversation_key, job_key
 from fleet.records import pairs
 from fleet.request import FeedbackRequest

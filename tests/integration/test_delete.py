@@ -8,8 +8,11 @@ import pytest_asyncio
 
 from fleet.dispatch import Dispatcher
 from fleet.job import HandOver, Job, NewJob, Status, new_job_id
-from fleet.ledger import Created, Ledger, Routed, Write, connect
+from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
+from fleet.moves.posts import Created
+from fleet.moves.routes import Routed
+from fleet.moves.runs import Write
 from fleet.names import CANCELS_CHANNEL, FEEDBACK
 from fleet.reader import Reader
 from fleet.request import FeedbackRequest

@@ -10,7 +10,8 @@ from fleet.cache.kept import Kept
 from fleet.dispatch import Dispatcher
 from fleet.errors import TooBusy
 from fleet.job import Job, NewJob, Status, new_job_id
-from fleet.ledger import Ledger, Routed, connect
+from fleet.ledger import Ledger, connect
+from fleet.moves.routes import Routed
 from fleet.names import cache_key
 from tests.integration.test_ledger import DECISION, name, settings_for
 

@@ -14,9 +14,12 @@ from fleet.dispatch import Dispatcher
 from fleet.events import Event, Kind, Piece, event_data
 from fleet.job import MOVES, TERMINAL, HandOver, Job, NewJob, Status, new_job_id
 from fleet.journal import Writer
-from fleet.ledger import Created, Ledger, Routed, Write, connect
+from fleet.ledger import Ledger, connect
 from fleet.line import CONNECT_TIMEOUT_S, Line
 from fleet.listener import Listener
+from fleet.moves.posts import Created
+from fleet.moves.routes import Routed
+from fleet.moves.runs import Write
 from fleet.names import DUE, job_key, log_key, queue_list, waiting_key
 from fleet.reader import Reader
 from fleet.settings import Settings

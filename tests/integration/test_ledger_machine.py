@@ -27,18 +27,11 @@ from fleet.cache.kept import Kept
 from fleet.dispatch import Dispatcher
 from fleet.events import Kind, event_data, text_event
 from fleet.job import HandOver, Job, NewJob, Status
-from fleet.ledger import (
-    LACKS_MS,
-    REAP_AGAIN_MS,
-    REAP_MOST,
-    UNENDED,
-    WAITING,
-    Created,
-    Ledger,
-    Routed,
-    Write,
-    connect,
-)
+from fleet.ledger import Ledger, connect
+from fleet.moves.ends import LACKS_MS, REAP_AGAIN_MS, REAP_MOST, UNENDED, WAITING
+from fleet.moves.posts import Created
+from fleet.moves.routes import Routed
+from fleet.moves.runs import Write
 from fleet.names import (
     DUE,
     DUE_WEBHOOKS,

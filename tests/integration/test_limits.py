@@ -20,7 +20,9 @@ from fleet.dispatch import Dispatcher
 from fleet.errors import InvalidRequest, TooManyRequests, TooManyTokens
 from fleet.events import Kind, event_data
 from fleet.job import NewJob, Status, new_job_id
-from fleet.ledger import Created, Ledger, Routed, connect
+from fleet.ledger import Ledger, connect
+from fleet.moves.posts import Created
+from fleet.moves.routes import Routed
 from fleet.names import bucket_key
 from fleet.settings import Settings
 from fleet.spend.book import Book

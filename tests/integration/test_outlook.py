@@ -11,7 +11,8 @@ import pytest_asyncio
 from fleet.dispatch import Dispatcher
 from fleet.events import Kind, event_data
 from fleet.job import HandOver, NewJob, Status, new_job_id
-from fleet.ledger import Ledger, Routed, connect
+from fleet.ledger import Ledger, connect
+from fleet.moves.routes import Routed
 from fleet.names import PACE, waiting_key
 from fleet.outlook import FRESH_S, Outlook
 from fleet.process import Heartbeat

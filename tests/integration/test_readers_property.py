@@ -17,8 +17,9 @@ from fleet.dispatch import Dispatcher
 from fleet.events import Event, Kind, Piece, event_data, fold
 from fleet.job import HandOver, Job, NewJob, Status, new_job_id
 from fleet.journal import AttemptLog, Writer
-from fleet.ledger import Ledger, Routed, connect
+from fleet.ledger import Ledger, connect
 from fleet.listener import Listener
+from fleet.moves.routes import Routed
 from fleet.reader import RECHECK_S, Reader
 from fleet.settings import Settings
 from tests.support import decision

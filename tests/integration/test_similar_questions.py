@@ -15,7 +15,8 @@ from fleet.cache.similar import Alike, SimilarQuestions
 from fleet.dispatch import Dispatcher
 from fleet.events import Kind, event_data, fold, text_event
 from fleet.job import Job, NewJob, Status, new_job_id
-from fleet.ledger import Ledger, Write, connect
+from fleet.ledger import Ledger, connect
+from fleet.moves.runs import Write
 from fleet.names import cache_key, job_key, similar_key
 from fleet.settings import Settings
 from router.cascade import Failures

@@ -1,0 +1,1 @@
+"""Every move of a job: one script each, one round trip."""
