@@ -10,24 +10,24 @@ DOCUMENT = ROOT / "docs" / "fallback.md"
 #: The servers of the table, and the models that are asked there.
 SERVERS = {"llama-server": "fast", "Anthropic": "claude", "OpenAI's form": "gpt"}
 #: What a fake is told to do, for each fault of the table. A llama-server that keeps its answers
-#: would go on; `old` is one that does not.
+#: would go on; `old` is one that does not. Slow ones are read word by word on a busy machine, too.
 FAULTS = {
     "refuses the connection": "",
     "hangs up without an answer": "refuse=1",
     "is silent before the first token": "stall=0",
-    "is silent in mid-stream": "stall=2 old=1",
+    "is silent in mid-stream": "stall=2 old=1 tps=20",
     "sends only comments": "instead=pings",
     "breaks off before the first token": "cut=0 old=1",
-    "breaks off in mid-stream": "cut=2 old=1",
+    "breaks off in mid-stream": "cut=2 old=1 tps=20",
     "breaks off, and has kept the answer": "cut=2",
-    "sends a chunk that is none": "malformed=2 old=1",
+    "sends a chunk that is none": "malformed=2 old=1 tps=20",
     "429 with `Retry-After`": "fail=429 retry_after=7",
     "500": "fail=500",
     "503, loading its model": "loading=1",
     "503": "fail=503",
     "529, overloaded": "fail=529",
-    "an error as an event in mid-stream": "error_event=2 old=1",
-    "ends without a reason to end": "noend=1 old=1",
+    "an error as an event in mid-stream": "error_event=2 old=1 tps=20",
+    "ends without a reason to end": "noend=1 old=1 tps=20",
     "an empty answer, properly ended": "n=0",
     "200 with a page of HTML": "instead=html",
     "200 with a JSON body": "instead=json",

@@ -232,15 +232,15 @@ async def end_before_it_is_routed(ledger: Ledger) -> str:
 
 
 async def end_by_the_reaper(ledger: Ledger) -> str:
-    job = await routed(ledger, deadline_s=0.01)
-    await asyncio.sleep(0.02)
+    job = await routed(ledger, deadline_s=0.2)
+    await asyncio.sleep(0.21)
     await asyncio.gather(*(ledger.reap() for _ in range(3)))
     return job.id
 
 
 async def end_late_when_claimed(ledger: Ledger) -> str:
-    job = await routed(ledger, deadline_s=0.01)
-    await asyncio.sleep(0.02)
+    job = await routed(ledger, deadline_s=0.2)
+    await asyncio.sleep(0.21)
     for _ in range(2):
         assert await ledger.claim("fast", "w", new_job_id()) is None
     return job.id
@@ -254,8 +254,8 @@ async def end_poisoned_when_claimed(ledger: Ledger) -> str:
 
 
 async def end_late_when_taken(ledger: Ledger) -> str:
-    job_id = await created(ledger, deadline_s=0.01)
-    await asyncio.sleep(0.02)
+    job_id = await created(ledger, deadline_s=0.2)
+    await asyncio.sleep(0.21)
     assert await ledger.take(new_job_id()) is None
     return job_id
 
@@ -270,8 +270,8 @@ async def end_poisoned_when_taken(ledger: Ledger) -> str:
 
 
 async def end_late_when_routed(ledger: Ledger) -> str:
-    job = await taken(ledger, deadline_s=0.01)
-    await asyncio.sleep(0.02)
+    job = await taken(ledger, deadline_s=0.2)
+    await asyncio.sleep(0.21)
     assert await ledger.route(job, DECIDED) is Routed.LATE
     return job.id
 

@@ -284,11 +284,11 @@ async def test_many_ends_at_once_leave_exactly_one(ledger: Ledger) -> None:
 
 
 async def test_an_expired_job_can_be_neither_routed_nor_claimed(ledger: Ledger) -> None:
-    waiting = await routed(ledger, deadline_s=0.05)
-    taken = await created(ledger, deadline_s=0.05)
+    waiting = await routed(ledger, deadline_s=0.3)
+    taken = await created(ledger, deadline_s=0.3)
     job = await ledger.take(name())
-    untaken = await created(ledger, deadline_s=0.05)
-    await asyncio.sleep(0.1)
+    untaken = await created(ledger, deadline_s=0.3)
+    await asyncio.sleep(0.35)
     assert job
     assert await ledger.route(job, DECISION) is Routed.LATE
     assert await ledger.take(name()) is None
@@ -468,8 +468,8 @@ async def test_a_job_whose_worker_is_lost_goes_back_into_its_queue_once(ledger: 
 
 
 async def test_a_job_that_nobody_looks_at_expires_all_the_same(ledger: Ledger) -> None:
-    waiting = await routed(ledger, deadline_s=0.05)
-    await asyncio.sleep(0.1)
+    waiting = await routed(ledger, deadline_s=0.3)
+    await asyncio.sleep(0.35)
     assert await ledger.reap() == [waiting]
     job = await ledger.load(waiting)
     assert job
