@@ -72,7 +72,14 @@ class Watch:
             log.exception("job %s: how long it would wait cannot be told", job.id)
             return lambda: self.standing
         view = replace(view, undecided=0)  # this one is being decided
-        return lambda: replace(self.standing, waits=self._waits(view, written))
+        return lambda: self._standing(view, written)
+
+    def _standing(self, view: View, written: Counter[str]) -> Standing:
+        """The last look, and what was seen of workers for this job: one may have come since."""
+        standing = replace(self.standing, waits=self._waits(view, written))
+        if standing.alive is None:
+            return standing
+        return replace(standing, alive=standing.alive.union(view.look.slots))
 
     def _waits(self, view: View, written: Counter[str]) -> dict[str, float]:
         waits = {

@@ -18,6 +18,7 @@ from fleet.outlook import FRESH_S, Outlook
 from fleet.process import Heartbeat
 from fleet.settings import Settings
 from fleet.waits import View
+from router.standing import Watch
 from tests.support import decision
 
 MODELS: Any = (
@@ -188,3 +189,18 @@ async def test_workers_that_do_not_ask_their_server_have_no_slots_to_give(ledger
     assert look.slots == {"fast": 2}
     assert set(look.shut) == {"tool", "claude"}
     assert (await view(ledger)).wait_s("tool") is None
+
+
+async def test_a_worker_that_has_come_since_the_last_look_is_not_away(ledger: Ledger) -> None:
+    watch: Any = Watch(ledger, Settings(models=MODELS))
+    for name in ("tool", "fast"):
+        report = {"role": "worker", "model": name, "slots": 1, "server": "ok"}
+        await Heartbeat(ledger, name, partial(dict, report)).beat()
+        if name == "tool":
+            watch.standing = await watch._look()
+    assert watch.standing.alive == {"tool"}
+    job_id = await post(ledger)
+    job = await ledger.load(job_id)
+    assert job
+    standing = (await watch.for_job(job))()
+    assert standing.alive == {"fast", "tool"}
