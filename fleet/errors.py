@@ -441,6 +441,10 @@ def codes_of(branch: type[FleetError]) -> frozenset[str]:
     return below | ({branch.code} if "code" in vars(branch) else frozenset())
 
 
+#: Failures after which the same model may be asked again.
+PASSING = codes_of(TryLater)
+
+
 def revived(told: Mapping[str, Any]) -> FleetError:
     """The error that `FleetError.as_dict` has told, as far as its code and type are known."""
     code, known = str(told.get("code")), _by_code_and_type()

@@ -157,7 +157,7 @@ class Glance(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class HandOver:
-    """Where a running job goes, and why."""
+    """Where a job goes that leaves its attempt, or its line, and why."""
 
     #: Index into its plan.
     step: int

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from fleet.catalogue import Catalogue, Model
 from fleet.errors import (
+    PASSING,
     AllModelsUnavailable,
     BreakerOpen,
     CapReached,
@@ -18,9 +19,7 @@ from fleet.errors import (
     ServerStalled,
     ServerUnreachable,
     StreamCut,
-    TryLater,
     TryNext,
-    codes_of,
 )
 
 Failure = Mapping[str, Any]
@@ -84,7 +83,7 @@ def once_each(tried: Sequence[Failure]) -> list[dict[str, Any]]:
 def worth_waiting_s(tried: Sequence[Failure]) -> float | None:
     """Seconds after which one of the models may answer; None: time alone changes nothing."""
     last = {failure["model"]: failure for failure in tried}.values()
-    passing = [failure for failure in last if failure["code"] in codes_of(TryLater)]
+    passing = [failure for failure in last if failure["code"] in PASSING]
     return min((_later_s(failure) for failure in passing), default=None)
 
 

@@ -1,48 +1,49 @@
 """Every name that two processes must agree on: queues, tasks, Redis keys, channels.
 
-======================== ======= ====================================================
-key                      type    lives
-======================== ======= ====================================================
-fleet:job:{id}           hash    `[store] retention_s` after its last move
-fleet:job:{id}:log       stream  as its job
-fleet:jobs:{caller}      zset    permanent; trimmed to `[store] index_size`
-fleet:due                zset    permanent; jobs that have not ended, by their next check
-fleet:due:later          zset    permanent; jobs that wait for a next try, by its time
-fleet:due:load           hash    permanent; each caller's jobs that have not ended
-fleet:due:looked         hash    permanent; when a reaper has looked
-fleet:due:webhooks       zset    permanent; jobs whose webhook is not delivered, by their next try
-fleet:due:webhooks:load  hash    permanent; how many of these each caller has
-fleet:due:webhooks:looked hash   permanent; when a deliverer was woken, and has taken some
-fleet:webhooks:failed    zset    permanent; jobs whose webhook was given up, the last `FAILED_MOST`
-fleet:webhooks:secret    string  permanent; what signing secrets are derived from, if none is set
-fleet:waiting:{q}        zset    permanent; the jobs that wait in a queue, as they will be served
-fleet:waiting:{q}:turns  hash    permanent; gone when nobody waits there
-fleet:waiting:{q}:running zset   `[store] retention_s` after a claim; the jobs that its workers have
-fleet:claim:{c}          string  a minute; which job a claim has got
-fleet:generations:{s}    set     `[store] retention_s` after a claim; what a server keeps for us
-fleet:pace               hash    permanent; what a job of each model takes: mean, variance, count
-fleet:mix                hash    permanent; how the last decisions spread: asked:model, count
-fleet:conversation:{c}   hash    `[router] conversation_s` after its last decision or answer
-fleet:decisions          stream  permanent; trimmed to `[router] log_size`
-fleet:feedback           stream  permanent; trimmed to `EXAMPLES_MOST`
-fleet:idem:{h}           string  `[store] retention_s`
-fleet:nodes              set     permanent; names of processes, pruned by readers
-fleet:node:{node}        string  `NODE_TTL_S`; renewed by its process
-fleet:keys               hash    permanent; who may ask, by the caller's name
-fleet:keys:digests       hash    permanent; the caller's name, by the SHA-256 of the key
-fleet:bucket:{caller}    hash    two minutes after its last change: it is full again then
-fleet:breaker:{s}        hash    ten minutes after its last change; what is known of a server
-fleet:book:{day}         hash    400 days; calls and money of that day, see `fleet/spend/sheet.py`
-fleet:holds              zset    permanent; what is set aside for calls under way, by its end
-fleet:holds:{id}         hash    `[store] retention_s`, at least a day, and the longest deadline;
-                                 what became of it
-fleet:cache:{d}          string  `[cache] ttl_s` after an answer; the job that has it
-fleet:cache:{d}:flight   string  as its job; the job that is giving the answer
-fleet:cache:counts       hash    permanent; how often answers were given again
+========================= ======= ====================================================
+key                       type    lives
+========================= ======= ====================================================
+fleet:job:{id}            hash    `[store] retention_s` after its last move
+fleet:job:{id}:log        stream  as its job
+fleet:job:{id}:followers  list    as its job; the jobs that get its answer, too
+fleet:jobs:{caller}       zset    permanent; trimmed to `[store] index_size`
+fleet:due                 zset    permanent; jobs that have not ended, by their next check
+fleet:due:later           zset    permanent; jobs that wait for a next try, by its time
+fleet:due:load            hash    permanent; each caller's jobs that have not ended
+fleet:due:looked          hash    permanent; when a reaper has looked
+fleet:due:webhooks        zset    permanent; jobs whose webhook is not delivered, by their next try
+fleet:due:webhooks:load   hash    permanent; how many of these each caller has
+fleet:due:webhooks:looked hash    permanent; when a deliverer was woken, and has taken some
+fleet:webhooks:failed     zset    permanent; jobs whose webhook was given up, the last `FAILED_MOST`
+fleet:webhooks:secret     string  permanent; what signing secrets are derived from, if none is set
+fleet:waiting:{q}         zset    permanent; the jobs that wait in a queue, as they will be served
+fleet:waiting:{q}:turns   hash    permanent; gone when nobody waits there
+fleet:waiting:{q}:running zset    `[store] retention_s` after a claim; jobs that its workers have
+fleet:claim:{c}           string  a minute; which job a claim has got
+fleet:generations:{s}     set     `[store] retention_s` after a claim; what a server keeps for us
+fleet:pace                hash    permanent; what a job of each model takes: mean, variance, count
+fleet:mix                 hash    permanent; how the last decisions spread: asked:model, count
+fleet:conversation:{c}    hash    `[router] conversation_s` after its last decision or answer
+fleet:decisions           stream  permanent; trimmed to `[router] log_size`
+fleet:feedback            stream  permanent; trimmed to `EXAMPLES_MOST`
+fleet:idem:{h}            string  `[store] retention_s`
+fleet:nodes               set     permanent; names of processes, pruned by readers
+fleet:node:{node}         string  `NODE_TTL_S`; renewed by its process
+fleet:keys                hash    permanent; who may ask, by the caller's name
+fleet:keys:digests        hash    permanent; the caller's name, by the SHA-256 of the key
+fleet:bucket:{caller}     hash    two minutes after its last change: it is full again then
+fleet:breaker:{s}         hash    ten minutes and the longest pause after its last change; what is
+                                  known of a server
+fleet:book:{day}          hash    400 days; calls and money of that day, see `fleet/spend/sheet.py`
+fleet:holds               zset    permanent; what is set aside for calls under way, by its end
+fleet:holds:{id}          hash    `[store] retention_s`, at least a day, and the longest deadline;
+                                  what became of it
+fleet:cache:{d}           string  `[cache] ttl_s` after an answer; the job that has it
+fleet:cache:{d}:flight    string  as its job; the job that is giving the answer
+fleet:cache:counts        hash    permanent; how often answers were given again
 fleet:similar:{frame}     string  `[cache] ttl_s` and a deadline after the last question; questions
-                                 by their embeddings, at most `[cache.semantic] entries`
-fleet:job:{id}:followers list    as its job; the jobs that get its answer, too
-======================== ======= ====================================================
+                                  by their embeddings, at most `[cache.semantic] entries`
+========================= ======= ====================================================
 
 Channels: `fleet:live:{id}` carries a job's events as they are written,
 `fleet:cancels` the ids of running jobs that must stop, `fleet:breakers` what is known of a model

@@ -4,11 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fleet.errors import BreakerOpen, ServerUnreachable, TryLater, codes_of
+from fleet.errors import PASSING, BreakerOpen, ServerUnreachable
 from fleet.job import HandOver, Job
-
-#: Failures after which a model may be asked again.
-PASSING = codes_of(TryLater)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def rating(job: Job) -> int | None:
 
 
 def answered_by(outcome: Outcome) -> str:
-    """The model that had the job last, or `cache`; empty: it came to none."""
+    """The model that had the job last, or `CACHE`; empty: it came to none."""
     return CACHE if outcome.cache else outcome.model or ""
 
 

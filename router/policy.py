@@ -21,6 +21,7 @@ from fleet.errors import ConfigError, InvalidRequest
 from fleet.last_words import not_asked
 from fleet.overflow import Overflow
 from fleet.tokens import estimate_tokens
+from fleet.waits import AUTO
 from router.asks import asked_maker
 from router.holding import hold
 from router.overflow import eased
@@ -28,7 +29,6 @@ from router.plan import Standing, Wish, asked_now, order
 from router.signals import Signals
 from router.verdict import Verdict
 
-AUTO = "auto"
 #: The route of those who ask for a model that is not ours.
 EXTERNAL = "claude"
 RULES = "rules"

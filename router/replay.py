@@ -13,9 +13,10 @@ from pydantic import HttpUrl
 
 from fleet.catalogue import Catalogue, Model
 from fleet.decision import Decision, Memory
+from fleet.waits import AUTO
 from router import policy, signals
 from router.conversation import Conversation
-from router.policy import AUTO, Setting
+from router.policy import Setting
 from router.signals import Signals
 from router.verdict import Verdict
 

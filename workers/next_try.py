@@ -12,13 +12,13 @@ from typing import Any
 
 from fleet.catalogue import Catalogue
 from fleet.errors import (
+    PASSING,
     BreakerOpen,
     Broken,
     ContextExceeded,
     FleetError,
     NotServed,
     ServerLoading,
-    TryLater,
     TryNext,
     codes_of,
 )
@@ -26,8 +26,7 @@ from fleet.job import HandOver, Job
 from fleet.last_words import last_words, too_small
 from fleet.settings import Settings
 
-#: Failures after which the same model may be asked again, and those after which it never is.
-PASSING = codes_of(TryLater)
+#: Failures after which the same model is never asked again.
 FOR_GOOD = codes_of(NotServed) | codes_of(ContextExceeded)
 #: Pause before the plan is tried again, seconds: first, longest.
 PAUSE_S, PAUSE_MOST_S = 0.3, 8.0

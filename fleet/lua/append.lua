@@ -2,7 +2,7 @@
 -- KEYS  1 job hash   2 log stream
 -- ARGV  1 channel   2 attempt   3 sequence number that the writer expects   4 lease ms
 --       5 byte of the server's stream after these pieces   6.. kind, json, ...
--- Whoever follows the job (see the prelude) gets them too.
+-- Whoever follows the job (see `prelude.lua`) gets them too.
 -- Returns the next sequence number, or -1 when this attempt may not write (any more).
 -- A write that is repeated because its answer was lost changes nothing.
 local record = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'seq', 'streamed', 'followers')

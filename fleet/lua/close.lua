@@ -2,8 +2,8 @@
 -- KEYS  1 job hash   2 log stream   3 due (zset)   4 decision log (stream)
 -- ARGV  1 channel   2 cancels channel   3 status   4 event json   5 ttl s (ended)
 --       6 1 to end it only past its deadline (or past the time to begin it), else 0
---       7 statuses it may have, as `,a,b,` (`lost`: running, with a lease that has run out)   8 entries of the decision log, at most
---       9.. field, value, ...
+--       7 statuses it may have, as `,a,b,` (`lost`: running, with a lease that has run out)
+--       8 entries of the decision log, at most   9.. field, value, ...
 -- Returns {1 when this call ended it else 0, status now, and where another job took its place: its id,
 -- model and priority}, or {-1, ''} when there is no such job.
 local record = redis.call('HMGET', KEYS[1], 'status', 'seq', 'deadline_at', 'start_by', 'begun', 'generation', 'leader',

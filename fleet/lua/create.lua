@@ -17,15 +17,16 @@
 --   `if_busy`: what it does where it would wait, or '';
 --   `too_busy`: refuse it, unless an earlier post has made it, or its answer comes from elsewhere;
 --   `webhooks` of one caller that are not delivered, at most; 0: this job has none;
---   `cache`, where the answer may be given again: the `key` of its entry; `ttl_s` of an entry; `never`: routes
---   of which none is made, as `,a,b,`; `followers` of one job, at most; the `source` that has the answer, or the `leader` that is giving
---   it, or ''; `events`: values that tell it, which cover `seen` events of the leader's log;
---   `ended_s`, and `decisions` with `log_size`: as where a job ends.
+--   `cache`, where the answer may be given again: the `key` of its entry; `ttl_s` of an entry; `never`:
+--   routes of which none is made, as `,a,b,`; `followers` of one job, at most; the `source` that has the
+--   answer, or the `leader` that is giving it, or ''; `events`: values that tell it, which cover `seen`
+--   events of the leader's log; `ended_s`: ttl of a job that has ended; `decisions`: the decision log,
+--   and `log_size`: its entries, at most.
 -- Returns {1, 0}, {0, stored idempotency value}, and refused:
--- {-1, unended jobs of the caller}, {-2, jobs in the shortest line that is full}, {-3, ms until it
--- may make a request}, {-4, ms until it has the tokens}, {-5, now ms} when its
--- money is spent, {-6, webhooks of the caller that are not delivered}, {-7, now ms} when its calls are,
--- {-8, 0} when it is `too_busy`.
+-- {-1, unended jobs of the caller}, {-2, jobs in the shortest line that is full}, {-3, ms until it may
+-- make a request}, {-4, ms until it has the tokens}, {-5, now ms} when its money is spent,
+-- {-6, webhooks of the caller that are not delivered}, {-7, now ms} when its calls are, {-8, 0} when it
+-- is `too_busy`.
 -- Behind that stand the requests and tokens that the caller has left, and where the answer comes from
 -- (`hit`, `shared`, or ''). Who is refused is not charged. A hit needs no room and no money.
 -- A client that did not hear the answer sends the same call again.

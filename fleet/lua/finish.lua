@@ -1,7 +1,7 @@
 -- The end of a job by the attempt that ran it: last events, terminal event, record; and who has
 -- answered, for the next turn of the conversation.
--- KEYS  1 job hash   2 log stream   3 due (zset)   4 what a job of each model takes (hash)   5 decision log (stream)
---       6 memory of the conversation (hash)
+-- KEYS  1 job hash   2 log stream   3 due (zset)   4 what a job of each model takes (hash)
+--       5 decision log (stream)   6 memory of the conversation (hash)
 -- ARGV  1 the order (JSON)   2.. kind, json, ... of the events, then field, value, ...
 -- The order: `channel`; `attempt`, and `seq` that the writer expects, as text; `status`; `ttl_s` (ended);
 --   `model`; `log_size`: entries of the decision log, at most; `memory_s`: ttl of the memory, or 0;

@@ -3,7 +3,7 @@
 -- ARGV  1 id of the job   2 its priority   3 its caller
 -- Returns {now ms, {jobs before it, streams that run, the claim times (ms) of the oldest of them}, ...}:
 -- one list for each line.
--- As `join` puts it: by score, and within one by id. Of a crowd with one score half stands before it.
+-- As `join` (`prelude.lua`) puts it: by score, and within one by id. Of a crowd with one score half stands before it.
 local TIES_MOST, CLAIMS_MOST = 100, 256
 
 local function before(line, score)
