@@ -12,7 +12,7 @@ USUAL = "claude-haiku-5-5"
 class Report(Strict):
     """`[report]`: what `fleet report` and the jobs hold the fleet's own work against."""
 
-    #: A model of the catalogue, or a provider's name of one; empty: the first external model.
+    #: A model of the catalogue, or a provider's name of one; empty: the first that costs something.
     compare_with: str = ""
 
 
