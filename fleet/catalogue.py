@@ -66,6 +66,8 @@ class Timeouts(Strict):
 
 
 Dollars = Annotated[float, Field(ge=0)]
+#: US dollars of a cap; 0: there is none.
+CapUsd = Annotated[float, Field(ge=0, le=1_000_000_000)]
 
 
 class Rates(Strict):
@@ -159,7 +161,7 @@ class Model(Strict):
     api_key_env: str = ""
     #: Calls, and US dollars, allowed in one day (`[spend] time_zone`); 0: no limit.
     calls_per_day: Annotated[int, Field(ge=0)] = 0
-    usd_per_day: Annotated[float, Field(ge=0, le=1_000_000_000)] = 0.0
+    usd_per_day: CapUsd = 0.0
     #: None: it costs nothing.
     price: Price | None = None
     #: Whether it can call tools; a request that brings some goes to one that cannot only where

@@ -235,8 +235,8 @@ class Job:
     place: int = 0
     #: Why the text so far will be dropped, when the attempt before ended in good order.
     restart_reason: str = ""
-    #: Models that failed so far: `{model, attempt, code, message, at, took_ms}` each, and what a
-    #: server told beside that: `needs` (tokens), `retry_after_s`.
+    #: Models that failed so far: `{model, attempt, code, message}` each; `at` and `took_ms` where a
+    #: worker had the job, and what a server told beside that: `needs` (tokens), `retry_after_s`.
     tried: tuple[dict[str, Any], ...] = ()
     #: Models that could answer, and that the plan leaves out because they were not to be asked
     #: then: `{model, code, message}` each.

@@ -4,11 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from fleet.catalogue import Strict
+from fleet.catalogue import CapUsd, Strict
 from fleet.spend.day import Zone
-
-#: US dollars of a cap; 0: there is none.
-Dollars = Annotated[float, Field(ge=0, le=1_000_000_000)]
 
 
 class Spend(Strict):
@@ -19,17 +16,14 @@ class Spend(Strict):
     #: Calls in a day of all these models together, beside their own `calls_per_day`; 0: no cap.
     calls_per_day: Annotated[int, Field(ge=0)] = 0
     #: US dollars in a day of all of them together, beside their own `usd_per_day`; 0: no cap.
-    usd_per_day: Dollars = 0.0
+    usd_per_day: CapUsd = 0.0
 
     @field_validator("time_zone")
     @classmethod
     def _is_known(cls, name: str) -> str:
         try:
             Zone(name)
-        except (
-            ValueError,
-            OSError,
-        ):  # what zoneinfo raises for a name, and for a file, that is none
+        except (ValueError, OSError):  # a name, or a file, that is none
             raise ValueError(
                 f"{name!r} is no time zone that this machine knows; use an IANA name such as "
                 "UTC or Europe/Berlin (the names are those of the system's package tzdata)"
