@@ -5,14 +5,15 @@ from typing import NamedTuple
 from fleet.catalogue import Catalogue, Model, Price, Strict
 from fleet.prices import KNOWN, price_of
 
-#: Compared with where the catalogue has no model that costs money.
+#: Compared with where the catalogue has no external model that costs money.
 USUAL = "claude-haiku-5-5"
 
 
 class Report(Strict):
     """`[report]`: what `fleet report` and the jobs hold the fleet's own work against."""
 
-    #: A model of the catalogue, or a provider's name of one; empty: the first that costs something.
+    #: A model of the catalogue, or a provider's name of one; empty: the first
+    #: external one that costs something.
     compare_with: str = ""
 
 
@@ -51,7 +52,7 @@ def reference(catalogue: Catalogue, compare_with: str = "") -> Reference:
         ValueError: nobody knows a price of the one that is named.
     """
     if not compare_with:
-        return next(map(_of, filter(_paid, catalogue.models)), None) or _usual()
+        return next(map(_of, filter(_sold, catalogue.models)), None) or _usual()
     named = (m for m in catalogue.models if compare_with in (m.name, m.model) and m.price)
     if found := next(named, None):
         return _of(found)
@@ -68,8 +69,10 @@ def _usual() -> Reference:
     return Reference(USUAL, Price.model_validate(KNOWN[USUAL]))
 
 
-def _paid(model: Model) -> bool:
-    return model.price is not None and bool(model.price.input or model.price.output)
+def _sold(model: Model) -> bool:
+    return (
+        model.external and model.price is not None and bool(model.price.input or model.price.output)
+    )
 
 
 def _of(model: Model) -> Reference:

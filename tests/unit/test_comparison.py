@@ -27,6 +27,7 @@ REFERENCE = Reference("claude", Price(input=1, output=10))
     [
         ((LOCAL, CLAUDE), "", REFERENCE),
         ((LOCAL, OWN, CLAUDE), "", REFERENCE),
+        ((LOCAL.model_copy(update={"price": Price(input=5, output=5)}), CLAUDE), "", REFERENCE),
         ((LOCAL, CLAUDE), "claude-haiku-5-5", REFERENCE),
         (
             (LOCAL, CLAUDE),
