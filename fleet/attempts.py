@@ -43,7 +43,7 @@ def attempts(events: Iterable[Event]) -> list[dict[str, Any]]:
         open_one = found[-1] if found and found[-1].ended is None else None
         if open_one:
             _hear(open_one, event, told)
-        if event.kind == Kind.STARTED:
+        if event.kind == Kind.STARTED and told["attempt"]:  # 0: the cache, no model was asked
             found.append(Attempt(told["attempt"], told["model"], told["worker"], told["at"]))
     return [asdict(attempt) for attempt in found]
 

@@ -113,7 +113,7 @@ local function regroup(job, due, channel, was, leads)
   local ttl_s = redis.call('TTL', lead)
   local told = stamped('{"type":"routed","route":' .. cjson.encode(was.route or '') .. ',"model":'
     .. cjson.encode(was.model or '') .. ',"plan":' .. (was.plan or '[]')
-    .. ',"reasons":["the job that gave the same answer is over"]}')
+    .. ',"reasons":["the job that gave the same answer is over"],"ended":"handed over"}')
   for _, id in ipairs({heir, unpack(ids)}) do
     local follower = neighbour(job, id)
     local record = redis.call('HMGET', follower, 'seq', 'deadline_at', 'start_by', 'streamed')

@@ -358,6 +358,7 @@ def test_a_leader_that_goes_leaves_its_followers_their_answer(fleet: Fleet, end:
         assert kinds.count("restarted") == 1
         assert text_of(events) == shown["answer"]["content"]
         assert text_of(events) == "".join(f" w{n}" for n in range(60))
+        assert [one["ended"] for one in shown["attempts"]] == ["handed over", "completed"]
     hows = [fleet.stack.job(job_id)["cache"]["status"] for job_id in (follower, another)]
     assert hows == ["miss", "shared"]
 

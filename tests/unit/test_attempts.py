@@ -31,6 +31,10 @@ def ends(events: list[Event]) -> list[tuple[int, str | None, str | None]]:
     return [(a["attempt"], a["ended"], a["reason"]) for a in attempts(events)]
 
 
+def test_an_answer_of_the_cache_took_none() -> None:
+    assert attempts(log(QUEUED, routed("rules"), started(0), TOKEN, (Kind.COMPLETED, {}))) == []
+
+
 def test_a_whole_answer_is_one_attempt() -> None:
     [only] = attempts(log(QUEUED, routed("rules"), started(1), TOKEN, (Kind.COMPLETED, {})))
     assert only == {
