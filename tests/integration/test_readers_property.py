@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from fleet.dispatch import Dispatcher
+from fleet.errors import StoreUnavailable
 from fleet.events import Event, Kind, Piece, event_data, fold
 from fleet.job import HandOver, Job, NewJob, Status, new_job_id
 from fleet.journal import AttemptLog, Writer
@@ -79,6 +80,12 @@ class Follower:
             await asyncio.gather(self.connection, return_exceptions=True)
 
     async def _follow(self, reader: Reader, job_id: str) -> None:
+        """Who comes while the connection is being lost is told so, and comes again."""
+        while not self.through:
+            with suppress(StoreUnavailable):
+                await self._listen(reader, job_id)
+
+    async def _listen(self, reader: Reader, job_id: str) -> None:
         after = self.seen[-1].seq if self.seen else -1
         async with aclosing(reader.follow(job_id, after)) as batches:
             async for events in batches:
