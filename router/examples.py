@@ -9,6 +9,7 @@ from typing import Any
 
 from fleet.errors import ConfigError
 from fleet.routing import Route
+from router.jsonl import values
 
 DATA = Path(__file__).parent / "data"
 
@@ -81,24 +82,14 @@ def labelled(file: Path) -> list[Labelled]:
     Raises:
         ConfigError: the file cannot be read, or a line is not of that form; it names the line.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
-    found = [_labelled(file, n, line) for n, line in enumerate(lines, 1) if line.strip()]
-    if not found:
-        raise ConfigError(f'{file}: it has no lines; each is {{"query": "…", "route": "fast"}}')
-    return found
+    form = '{"query": "…", "route": "fast"}'
+    return [_labelled(where, raw) for where, raw in values(file, form)]
 
 
-def _labelled(file: Path, number: int, line: str) -> Labelled:
+def _labelled(where: str, raw: Any) -> Labelled:
     def wrong(why: str) -> ConfigError:
-        return ConfigError(f"{file}, line {number}: {why}")
+        return ConfigError(f"{where}: {why}")
 
-    try:
-        raw = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise wrong(f"not valid JSON: {error}") from None
     if not isinstance(raw, dict):
         raise wrong("it must be an object")
     routes = raw.get("any") or [raw.get("route")]

@@ -1,12 +1,12 @@
 """Pairs of questions of which it is known whether one answer will do for both. Pure."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fleet.errors import ConfigError
+from router.jsonl import values
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +68,12 @@ def pairs(file: Path) -> list[Pair]:
     Raises:
         ConfigError: the file cannot be read, or a line is not of that form; it names the line.
     """
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
-    found = [_pair(f"{file}, line {n}", line) for n, line in enumerate(lines, 1) if line.strip()]
-    if not found:
-        raise ConfigError(f'{file}: it has no lines; each is {{"a": "…", "b": "…", "same": true}}')
-    return found
+    form = '{"a": "…", "b": "…", "same": true}'
+    return [_pair(where, value) for where, value in values(file, form)]
 
 
-def _pair(where: str, line: str) -> Pair:
-    try:
-        match json.loads(line):
-            case {"a": str(a), "b": str(b), "same": bool(same)}:
-                return Pair(a, b, same)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: not valid JSON: {error}") from None
+def _pair(where: str, value: Any) -> Pair:
+    match value:
+        case {"a": str(a), "b": str(b), "same": bool(same)}:
+            return Pair(a, b, same)
     raise ConfigError(f"{where}: give `a` and `b`, two texts, and `same`, true or false")
