@@ -174,6 +174,16 @@ class HandOver:
     pause_s: float = 0.0
     rounds: int = 0
 
+    def fields(self, model: str) -> list[str | int]:
+        """What the record says of a job that goes to that model: field, value, …"""
+        return [
+            *("model", model),
+            *("step", self.step),
+            *("rounds", self.rounds),
+            *("tried", json.dumps(self.tried)),
+            *("restart_reason", self.reason),
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

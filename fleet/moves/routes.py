@@ -1,6 +1,5 @@
 """What routers do with a job: take it, send it to a model, send it elsewhere."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
@@ -138,15 +137,7 @@ class Routes(Ends):
                     waiting_key(outgoing.queue),
                     waiting_key(self._queues[job.model]),
                 ],
-                [
-                    compact(order),
-                    *("model", model),
-                    *("step", how.step),
-                    *("rounds", how.rounds),
-                    *("tried", json.dumps(how.tried)),
-                    *("restart_reason", how.reason),
-                    *("generation", ""),
-                ],
+                [compact(order), *how.fields(model), "generation", ""],
             )
         if done == 1:
             await self._dispatcher.sent(outgoing)

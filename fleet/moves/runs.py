@@ -161,13 +161,7 @@ class Runs(Moves):
         if how.pause_s:
             told["retry_in_s"] = round(how.pause_s, 2)
         told["ended"] = "handed over" if how.same_generation else "failed"
-        fields: list[str | int] = [
-            *("model", model),
-            *("step", how.step),
-            *("rounds", how.rounds),
-            *("tried", json.dumps(how.tried)),
-            *("restart_reason", how.reason),
-        ]
+        fields = how.fields(model)
         if not how.same_generation:
             fields += ["generation", "", "begun", int(how.begun)]
         async with store_errors():
