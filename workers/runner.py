@@ -209,18 +209,7 @@ class Runner:
         if self._draining and running.stopped_by is None:
             running.stopped_by = Stop.DRAIN
         try:
-            try:
-                async with running.scope:
-                    running.streaming = running.stopped_by is None
-                    try:
-                        with self._guard.listening(running):
-                            if not running.streaming:
-                                raise TimeoutError
-                            end = await self._stream(running)
-                    finally:
-                        running.streaming = False
-            finally:  # before anything is said of an end: whoever reads of it finds it paid
-                await self._settle(running)
+            end = await self._answered(running)
         except TimeoutError:
             await self._interrupted(running)
         except TryNext as error:
@@ -235,6 +224,23 @@ class Runner:
         else:
             return await self._complete(running, end)
         return False
+
+    async def _answered(self, running: Running) -> End:
+        """The end of the model's answer, which is in the log's hands. It is paid before anything
+        is said of an end: whoever reads of it finds it so.
+        """
+        try:
+            async with running.scope:
+                running.streaming = running.stopped_by is None
+                try:
+                    with self._guard.listening(running):
+                        if not running.streaming:
+                            raise TimeoutError
+                        return await self._stream(running)
+                finally:
+                    running.streaming = False
+        finally:
+            await self._settle(running)
 
     async def _settle(self, running: Running) -> None:
         if self._purse and running.bill:
