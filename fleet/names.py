@@ -21,7 +21,7 @@ fleet:waiting:{q}:turns   hash    permanent; gone when nobody waits there
 fleet:waiting:{q}:running zset    `[store] retention_s` after a claim; jobs that its workers have
 fleet:claim:{c}           string  a minute; which job a claim has got
 fleet:generations:{s}     set     `[store] retention_s` after a claim; what a server keeps for us
-fleet:pace                hash    permanent; what a job of each model takes: mean, variance, count
+fleet:paces               hash    permanent; what a job of each model takes: mean, variance, count
 fleet:mix                 hash    permanent; how the last decisions spread: asked:model, count
 fleet:conversation:{c}    hash    `[router] conversation_s` after its last decision or answer
 fleet:decisions           stream  permanent; trimmed to `[router] log_size`
@@ -69,7 +69,7 @@ DUE_WEBHOOKS: Final = f"{DUE}:webhooks"
 WEBHOOKS_LOAD: Final = f"{DUE_WEBHOOKS}:load"
 WEBHOOKS_FAILED: Final = "fleet:webhooks:failed"
 WEBHOOKS_SECRET: Final = "fleet:webhooks:secret"
-PACE: Final = "fleet:pace"
+PACE: Final = "fleet:paces"
 MIX: Final = "fleet:mix"
 #: What was decided and what came of it, in entries `k` (kind) and `d` (JSON): see `fleet/rows.py`.
 DECISIONS: Final = "fleet:decisions"

@@ -204,3 +204,16 @@ async def test_a_worker_that_has_come_since_the_last_look_is_not_away(ledger: Le
     assert job
     standing = (await watch.for_job(job))()
     assert standing.alive == {"fast", "tool"}
+
+
+async def test_what_an_older_version_noted_of_paces_is_in_nobodys_way(ledger: Ledger) -> None:
+    await ledger.line.call("HSET", "fleet:pace", "fast", "1234")
+    assert (await view(ledger)).look.paces == {}
+    await post(ledger)
+    await route(ledger)
+    claim = await ledger.claim("fast", "w", new_job_id())
+    assert claim
+    done = [Kind.COMPLETED, event_data(Kind.COMPLETED, finish_reason="stop")]
+    assert await ledger.finish(claim.job, claim.job.seq, Status.COMPLETED, done, {})
+    assert list((await view(ledger)).look.paces) == ["fast"]
+    assert await ledger.line.call("DEL", "fleet:pace") == 1
